@@ -1,0 +1,182 @@
+"""Child processes: the only module that starts any.
+
+Two ways: `run` waits for the end and returns the output, `start` returns a running child. Every child dies with
+this process (PR_SET_PDEATHSIG), so a `kill -9` of NERV leaves no orphan. Secrets go through `input` or the
+environment, never through arguments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nerv.errors import NervError, ProcessError
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _die_with_parent() -> None:
+    # Runs in the child between fork and exec: only async-signal-safe work.
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Completed:
+    """The end of a child: exit code (negative: the signal), standard output and error as text."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+async def run(
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    input: bytes = b"",
+    timeout: float | None = None,
+    check: bool = True,
+) -> Completed:
+    """Run `command` to its end. `env` is added to this process's environment. `timeout` in seconds.
+
+    Raises ProcessError when it fails and `check` is set, NervError when the program is missing or takes too long.
+    """
+    child = await _spawn(command, cwd, env, asyncio.subprocess.PIPE, asyncio.subprocess.PIPE)
+    try:
+        stdout, stderr = await asyncio.wait_for(child.communicate(input), timeout)
+    except TimeoutError:
+        raise NervError(f"`{command[0]}` did not end within {timeout:g} s") from None
+    finally:
+        if child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+    completed = Completed(child.returncode or 0, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
+    if check and completed.code:
+        raise ProcessError(list(command), completed.code, completed.stderr or completed.stdout)
+    return completed
+
+
+@dataclass
+class Child:
+    """A running child process, held by its own handle."""
+
+    command: list[str]
+    handle: asyncio.subprocess.Process
+
+    @property
+    def pid(self) -> int:
+        return self.handle.pid
+
+    @property
+    def code(self) -> int | None:
+        """The exit code (negative: the signal), or None while it runs."""
+        return self.handle.returncode
+
+    async def wait(self) -> int:
+        return await self.handle.wait()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the child's whole process group; a child that is gone is no error."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.handle.pid, number)
+
+    async def stop(self, grace: float = 5.0) -> int:
+        """SIGTERM, then SIGKILL after `grace` seconds. Returns the exit code."""
+        if self.handle.returncode is None:
+            self.signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(self.handle.wait(), grace)
+            except TimeoutError:
+                self.signal(signal.SIGKILL)
+        return await self.handle.wait()
+
+
+async def start(
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    log: Path | None = None,
+    stdin: int = asyncio.subprocess.DEVNULL,
+    stdout: int | None = None,
+    clean_env: bool = False,
+    pass_fds: Sequence[int] = (),
+) -> Child:
+    """Start `command` in a process group of its own. Output is appended to `log` (mode 0600), else discarded.
+
+    With `clean_env` the child gets `env` alone. `stdin` and `stdout` take asyncio.subprocess.PIPE for talking to it.
+    Raises NervError when the program is missing.
+    """
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if log else asyncio.subprocess.DEVNULL
+    try:
+        handle = await _spawn(
+            command, cwd, env, stdin, stdout if stdout is not None else output, output, clean_env, pass_fds
+        )
+    finally:
+        if log:
+            os.close(output)
+    return Child(list(command), handle)
+
+
+async def _spawn(
+    command: Sequence[str],
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    stdin: int,
+    stdout: int,
+    stderr: int = asyncio.subprocess.PIPE,
+    clean_env: bool = False,
+    pass_fds: Sequence[int] = (),
+) -> asyncio.subprocess.Process:
+    environment = dict(env or {}) if clean_env else {**os.environ, **(env or {})}
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            cwd=cwd,
+            env=environment,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+            pass_fds=tuple(pass_fds),
+        )
+    except FileNotFoundError:
+        raise NervError(f"`{command[0]}` is not installed or not on PATH") from None
+
+
+def run_sync(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Completed:
+    """`run` for code that has no event loop (small, fast commands in the command line)."""
+    try:
+        done = subprocess.run(
+            list(command),
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except FileNotFoundError:
+        raise NervError(f"`{command[0]}` is not installed or not on PATH") from None
+    if done.returncode:
+        raise ProcessError(list(command), done.returncode, done.stderr or done.stdout)
+    return Completed(done.returncode, done.stdout, done.stderr)
+
+
+def exec_program(command: Sequence[str], env: Mapping[str, str]) -> None:
+    """Replace this process by `command`. Raises NervError when the program is missing."""
+    try:
+        os.execvpe(command[0], list(command), dict(env))  # never returns
+    except FileNotFoundError:
+        raise NervError(f"`{command[0]}` is not installed or not on PATH") from None
