@@ -68,7 +68,9 @@ def size_of(folder: Path) -> int:
 def main() -> None:
     here, lock = Path(sys.argv[1]), sys.argv[2]
     if sys.version_info < MINIMUM:
-        fail(f"Python 3.11 or later is needed, this is {platform.python_version()} (Debian 12 has it: apt-get install python3)")
+        fail(
+            f"Python 3.11 or later is needed, this is {platform.python_version()} (Debian 12 has it: apt-get install python3)"
+        )
     if not os.access(here, os.W_OK):
         fail(f"{here} cannot be written; clone NERV into a folder of yours")
     begun = time.monotonic()
@@ -77,12 +79,27 @@ def main() -> None:
         ensure_venv_module()
         if shutil.disk_usage(here).free < 2_000_000_000:
             fail(f"less than 2 GB free on the disk of {here}; the set-up needs about 800 MB and as much while it runs")
-        print("nerv: first use, setting up .venv from requirements.lock (about 350 MB to fetch, 700 MB on disk) ...", file=sys.stderr)
+        print(
+            "nerv: first use, setting up .venv from requirements.lock (about 350 MB to fetch, 700 MB on disk) ...",
+            file=sys.stderr,
+        )
         run(sys.executable, "-m", "venv", "--clear", str(venv))
     else:
         print("nerv: installing the test tools from requirements-dev.lock ...", file=sys.stderr)
     python = str(venv / "bin" / "python")
-    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps", "--require-hashes", "-r", str(here / lock))
+    run(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-compile",
+        "--no-deps",
+        "--require-hashes",
+        "-r",
+        str(here / lock),
+    )
     site_packages = next(venv.glob("lib/python3*/site-packages"))
     link_twins(site_packages)
     drop_unused_schemas(site_packages)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import yaml
+from typing_extensions import override
 
 from nerv.errors import NervError
 
@@ -20,17 +21,15 @@ from nerv.errors import NervError
 class _Loader(yaml.CSafeLoader):
     """libyaml with the scalar rules of go-yaml as Kubernetes uses it."""
 
-    yaml_implicit_resolvers: dict[str | None, list[tuple[str, re.Pattern[str]]]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str | None, list[tuple[str, re.Pattern[str]]]]] = {}
 
 
 class _Dumper(yaml.CSafeDumper):
     """Block style; multi-line strings as literal blocks; never anchors."""
 
+    @override
     def ignore_aliases(self, data: Any) -> bool:
         return True
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:
-        return super().increase_indent(flow, False)
 
 
 _Loader.add_implicit_resolver(
@@ -58,8 +57,9 @@ def _construct_mapping(loader: yaml.CSafeLoader, node: yaml.MappingNode) -> dict
             seen.add(key.value)
     loader.flatten_mapping(node)
     return {
-        key.value if isinstance(key, yaml.ScalarNode) else str(loader.construct_object(key, deep=True)):
-            loader.construct_object(value, deep=True)
+        key.value
+        if isinstance(key, yaml.ScalarNode)
+        else str(loader.construct_object(key, deep=True)): loader.construct_object(value, deep=True)
         for key, value in node.value
     }
 
@@ -107,7 +107,9 @@ def load(text: str | bytes) -> Any:
 
 def dump(value: Any) -> str:
     """One YAML document; keys keep their order."""
-    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=1000, allow_unicode=True)
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=1000, allow_unicode=True
+    )
     return text
 
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 
 class NervError(Exception):
     """A failure that the user can act on. `message` is one line, `hint` says the way out."""
@@ -37,6 +39,7 @@ class Problem:
     message: str
     hint: str = ""
 
+    @override
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         return f"{place}: {self.message} ({self.hint})" if self.hint else f"{place}: {self.message}"
@@ -50,6 +53,7 @@ class ProblemsError(NervError):
         count = len(self.problems)
         super().__init__(f"{count} problem{'' if count == 1 else 's'} found")
 
+    @override
     def lines(self) -> list[str]:
         return [*(str(problem) for problem in self.problems), self.message]
 
