@@ -68,9 +68,8 @@ def size_of(folder: Path) -> int:
 def main() -> None:
     here, lock = Path(sys.argv[1]), sys.argv[2]
     if sys.version_info < MINIMUM:
-        fail(
-            f"Python 3.11 or later is needed, this is {platform.python_version()} (Debian 12 has it: apt-get install python3)"
-        )
+        found = platform.python_version()
+        fail(f"Python 3.11 or later is needed, this is {found} (Debian 12 has it: apt-get install python3)")
     if not os.access(here, os.W_OK):
         fail(f"{here} cannot be written; clone NERV into a folder of yours")
     begun = time.monotonic()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 import orjson
 import yaml
@@ -21,7 +21,8 @@ from nerv.errors import NervError
 class _Loader(yaml.CSafeLoader):
     """libyaml with the scalar rules of go-yaml as Kubernetes uses it."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str | None, list[tuple[str, re.Pattern[str]]]]] = {}
+    # none of PyYAML's own resolvers; ours are added below
+    yaml_implicit_resolvers: dict[str | None, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
 
 class _Dumper(yaml.CSafeDumper):
