@@ -52,6 +52,11 @@ class PlatformFolder:
         return self.state / "ca.crt"
 
     @property
+    def published(self) -> Path:
+        """Where LoadBalancer addresses listen on this machine."""
+        return self.state / "published.json"
+
+    @property
     def log(self) -> Path:
         return self.state / "logs" / "nerv.log"
 

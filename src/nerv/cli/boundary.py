@@ -1,0 +1,98 @@
+"""The one error boundary of the command line, and the explicit list of verbs.
+
+A domain error is one line on stderr (`nerv: ...`) and its exit code; tracebacks only with `--debug`; Ctrl-C is 130.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from nerv.cli import (
+    access,
+    check,
+    console,
+    down,
+    init,
+    listing,
+    render,
+    reset,
+    schema,
+    status,
+    up,
+)
+from nerv.cli.context import Context
+from nerv.errors import NervError
+
+app = typer.Typer(
+    name="nerv",
+    help="A NixOS-based Kubernetes GitOps platform, kept as one typed file and run by one program.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    directory: Annotated[
+        Path | None, typer.Option("-C", "--directory", metavar="DIR", help="The platform's folder.")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug logs.")] = False,
+) -> None:
+    context.obj = Context(directory, debug)
+
+
+app.command("init")(init.init)
+app.command("up")(up.up)
+app.command("down")(down.down)
+app.command("status")(status.status)
+app.command("list")(listing.list_platforms)
+app.command("reset")(reset.reset)
+app.command("check")(check.check)
+app.command("render")(render.render)
+app.command("eject")(render.eject)
+app.command("schema")(schema.schema)
+app.command("open")(access.open_dashboard)
+app.command("hosts")(access.hosts)
+app.command("trust")(access.trust)
+app.command("console")(console.console)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code."""
+    debug = "--debug" in arguments
+    try:
+        result = app(args=list(arguments), standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as help_page:
+        print(help_page.format_message())
+        return 0
+    except click.ClickException as error:
+        return _report([error.format_message()], error.exit_code, debug)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except NervError as error:
+        return _report(error.lines(), error.exit_code, debug)
+    except BrokenPipeError:
+        return 141
+    except Exception as error:  # noqa: BLE001  the boundary: a bug is one line too, with the way to its traceback
+        hint = "" if debug else " (this is a defect in NERV; run again with --debug for its traceback)"
+        return _report([f"{type(error).__name__}: {error}{hint}"], 70, debug)
+
+
+def _report(lines: Sequence[str], code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    for line in lines:
+        print(f"nerv: {line}", file=sys.stderr)
+    return code

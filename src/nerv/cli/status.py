@@ -1,0 +1,116 @@
+"""`nerv status`: what runs, what is ready, and what the rest waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.text import Text
+
+from nerv.cli import output
+from nerv.cli.context import Context
+from nerv.cli.output import Format
+from nerv.operations import session
+from nerv.operations.status import Item, Status
+
+_MARK = {"True": ("●", "green"), "False": ("✗", "red"), "Unknown": ("○", "yellow")}
+
+
+def status(
+    context: typer.Context,
+    form: Annotated[Format, typer.Option("-o", "--output", help="text, json or yaml.")] = Format.text,
+    kubeconfig: Annotated[Path | None, typer.Option(help="Another cluster's kubeconfig.")] = None,
+    kube_context: Annotated[str | None, typer.Option("--context", help="A context of that kubeconfig.")] = None,
+) -> int:
+    """Show the platform's state; exit code 0 only when everything is ready."""
+    settings: Context = context.obj
+    if kubeconfig:
+        found = asyncio.run(session.status_of_cluster(kubeconfig, kube_context))
+    else:
+        found = asyncio.run(session.status_of_platform(settings.platform()))
+    if form is Format.text:
+        output.console().print(page(found))
+    else:
+        output.print_data(found.to_dict(), form)
+    return 0 if found.healthy else 1
+
+
+def page(found: Status) -> RenderableType:
+    """The whole status as text."""
+    parts: list[RenderableType] = [
+        Text.from_markup(f"[bold]{escape(found.name)}[/] on engine {found.engine}: {_verdict(found)}"),
+        Text(""),
+        output.table(
+            ["", "KIND", "NAMESPACE/NAME", "REVISION", "MESSAGE"],
+            [_row(item) for item in found.flux_objects],
+        ),
+        Text(""),
+        Text(_pods_line(found)),
+    ]
+    parts += [
+        Text(f"Address         {a.address} on Service {a.namespace}/{a.service}{_here(a.published)}")
+        for a in found.addresses
+    ]
+    parts += [Text(f"Dashboard       {d.url}") for d in found.dashboards]
+    if found.stand_ins:
+        parts.append(
+            Text(f"Stand-in charts {', '.join(found.stand_ins)} (`nerv.dev/stand-in`: NERV's own, same interfaces)")
+        )
+    waiting = found.waiting()
+    if waiting:
+        parts += [Text(""), Text("Waiting for:", style="bold"), *(Text(f"  {line}") for line in waiting)]
+    return Group(*parts)
+
+
+def summary(found: Status) -> str:
+    """`3 of 3 Kustomizations, 4 of 4 HelmReleases, 31 of 31 pods`"""
+    kustomizations = sum(item.ready == "True" for item in found.kustomizations)
+    releases = sum(item.ready == "True" for item in found.releases)
+    pods = sum(pod.ready for pod in found.pods)
+    return (
+        f"{kustomizations} of {len(found.kustomizations)} Kustomizations Ready, "
+        f"{releases} of {len(found.releases)} HelmReleases Ready, {pods} of {len(found.pods)} pods Running"
+    )
+
+
+def _verdict(found: Status) -> str:
+    colour = "green" if found.healthy else "yellow"
+    return f"[{colour}]{'healthy' if found.healthy else 'not ready yet'}[/], {summary(found)}"
+
+
+def _row(item: Item) -> list[str]:
+    mark, colour = _MARK[item.ready]
+    if item.suspended:
+        mark, colour = "‖", "dim"
+    return [
+        f"[{colour}]{mark}[/]",
+        item.kind,
+        f"{item.namespace}/{item.name}",
+        escape(short_revision(item.revision)),
+        escape(item.message or item.reason or "not reconciled yet"),
+    ]
+
+
+def short_revision(revision: str) -> str:
+    """`main@sha1:0123456789abcdef...` as `main@sha1:01234567`."""
+    name, separator, digest = revision.rpartition(":")
+    return f"{name}{separator}{digest[:8]}" if separator and len(digest) >= 40 else revision
+
+
+def _pods_line(found: Status) -> str:
+    namespaces = {pod.namespace for pod in found.pods}
+    kinds = Counter(pod.runtime or "not started" for pod in found.pods)
+    told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    console_ready = sum(pod.ready for pod in found.console_pods)
+    more = f"; console {console_ready} of {len(found.console_pods)} in nerv-system" if found.console_pods else ""
+    ready = sum(pod.ready for pod in found.pods)
+    return f"Pods            {ready} of {len(found.pods)} Running in {len(namespaces)} namespaces ({told}){more}"
+
+
+def _here(published: tuple[str, ...]) -> str:
+    return f", here {' and '.join(published)}" if published else ""

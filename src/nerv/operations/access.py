@@ -1,0 +1,121 @@
+"""Reaching the dashboards from this machine: names, trust, a browser profile. Nothing here needs root but `apply`.
+
+Names resolve to loopback addresses that belong to the platform alone (127.168.1.111 for 192.168.1.111), through a
+marked block in /etc/hosts or, in the browser profile of `nerv open`, through the browser's own resolver rules.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from nerv.errors import NervError
+from nerv.operations.folder import PlatformFolder, private_folder
+from nerv.operations.status import Dashboard, Status
+
+HOSTS = Path("/etc/hosts")
+TRUST_FOLDER = Path("/usr/local/share/ca-certificates")
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "brave-browser", "microsoft-edge")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A dashboard and the loopback address that serves it."""
+
+    dashboard: Dashboard
+    address: str
+    port: int
+
+
+def targets(status: Status, published: dict[str, dict[int, tuple[str, int]]]) -> list[Target]:
+    """Every dashboard with its address here. Raises NervError when the ingress is not published yet."""
+    secure = [ports[443] for ports in published.values() if 443 in ports]
+    if not secure or not status.dashboards:
+        raise NervError("the dashboards are not published yet", "`nerv status` says what is waited for")
+    host, port = secure[0]
+    return [Target(dashboard, host, port) for dashboard in status.dashboards]
+
+
+def hosts_block(name: str, found: list[Target]) -> str:
+    """The marked lines for /etc/hosts."""
+    lines = [f"{target.address} {target.dashboard.host}" for target in found]
+    return "\n".join([_begin(name), *lines, _end(name)]) + "\n"
+
+
+def without_block(text: str, name: str) -> str:
+    """`text` without the platform's marked lines; other lines stay as they are."""
+    kept, inside = [], False
+    for line in text.splitlines(keepends=True):
+        if line.rstrip("\n") == _begin(name):
+            inside = True
+        elif line.rstrip("\n") == _end(name):
+            inside = False
+        elif not inside:
+            kept.append(line)
+    return "".join(kept)
+
+
+def _begin(name: str) -> str:
+    return f"# nerv {name}: begin"
+
+
+def _end(name: str) -> str:
+    return f"# nerv {name}: end"
+
+
+def write_hosts(text: str, path: Path = HOSTS) -> None:
+    """Replace /etc/hosts in place (it may be a bind mount, so no rename). Raises NervError without the right to."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise NervError(f"{path} cannot be written: {error.strerror}", "run the same command with sudo") from None
+
+
+def spki_pin(certificate_pem: str) -> str:
+    """Base64 SHA-256 of the authority's public key: what Chromium accepts for a chain that holds it."""
+    public_key = x509.load_pem_x509_certificate(certificate_pem.encode()).public_key()
+    encoded = public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(encoded).digest()).decode()
+
+
+def browser_command(folder: PlatformFolder, target: Target, all_targets: list[Target], ca: str) -> list[str] | None:
+    """A Chromium with a profile of its own that resolves the names and trusts the authority; None without one."""
+    program = next((found for found in map(shutil.which, _BROWSERS) if found), None)
+    if program is None:
+        return None
+    rules = ", ".join(f"MAP {t.dashboard.host} {t.address}" for t in all_targets)
+    profile = private_folder(folder.state / "browser")
+    return [
+        program,
+        f"--user-data-dir={profile}",
+        f"--host-resolver-rules={rules}",
+        f"--ignore-certificate-errors-spki-list={spki_pin(ca)}",
+        "--no-first-run",
+        "--no-default-browser-check",
+        target.dashboard.url,
+    ]
+
+
+def curl_line(folder: PlatformFolder, target: Target) -> str:
+    """A curl command that needs neither names nor trust in place."""
+    host, port = target.dashboard.host, target.port
+    return (
+        f"curl --cacert {folder.ca_file} --connect-to {host}:{port}:{target.address}:{port} "
+        f"-u admin {target.dashboard.url}"
+    )
+
+
+def read_ca(folder: PlatformFolder) -> str:
+    """The dashboards' certificate authority (PEM). Raises NervError before it is issued."""
+    try:
+        return folder.ca_file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NervError(
+            "the certificate authority is not issued yet", "`nerv status` says what is waited for"
+        ) from None
