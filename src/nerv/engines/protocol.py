@@ -1,0 +1,92 @@
+"""The seam between a platform and what provides its Kubernetes API.
+
+An engine is started with an EngineConfig and answers with an Endpoint. Everything above (nodes, network, mirror,
+services, console, operations) speaks to the Kubernetes API alone. `programs` are executables that the engine wants
+its pods' images to run as; `reconcilers` is what of controllers/{kubernetes,flux} runs in this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from asyncio import StreamReader, StreamWriter
+
+from nerv.certificates import KeyPair
+from nerv.controllers.runtime.controller import Controller
+from nerv.controllers.runtime.informer import Informers
+from nerv.kube.client import Client
+
+Dial = Callable[[str, int], Awaitable[tuple[StreamReader, StreamWriter]]]
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """What an engine is given. Folders exist and are private to the user."""
+
+    state: Path
+    """the engine's own folder below `.nerv/`"""
+    run_folder: Path
+    """short folder for unix sockets"""
+    port: int
+    """loopback port of the API server"""
+    ca: KeyPair
+    serving: KeyPair
+    admin: KeyPair
+    kubelet_client: KeyPair
+    service_account_key: str
+    service_cidr: str
+    egress_socket: Path
+    """HTTP CONNECT over a unix socket: how the API server reaches cluster addresses"""
+    dial: Dial
+    """the same for an API server in this process"""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the API server listens: on loopback for people, on a unix socket for the relay (both TLS)."""
+
+    url: str
+    unix: Path
+
+
+@dataclass(frozen=True)
+class ReconcilerConfig:
+    """What the engine's own reconcilers need from outside the cluster."""
+
+    artifacts: Path
+    proxy_url: str
+    ca_file: Path
+    kubeconfig: Path
+
+
+class Engine(Protocol):
+    """One way to have a Kubernetes API."""
+
+    name: str
+
+    async def start(self, config: EngineConfig) -> Endpoint:
+        """Returns when the API server answers. Raises NervError."""
+        ...
+
+    async def stop(self) -> None:
+        """Ends everything that `start` began; what was acknowledged is on disk."""
+        ...
+
+    def client(self, user: str, groups: tuple[str, ...]) -> Client:
+        """A client with an identity of its own."""
+        ...
+
+    def reconcilers(self, informers: Informers, config: ReconcilerConfig) -> tuple[Controller, ...]:
+        """What runs in this process; empty where real controllers run."""
+        ...
+
+    def programs(self) -> Mapping[str, tuple[str, ...]]:
+        """Image without tag -> command, for pods that are this engine's own processes."""
+        ...
+
+    def versions(self) -> Mapping[str, str]:
+        """What provides the API, by name."""
+        ...
