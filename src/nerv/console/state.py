@@ -1,0 +1,143 @@
+"""What the pages show: informers over the Kubernetes API and the same Status that `nerv status` prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nerv.controllers.runtime import Informer, Informers
+from nerv.kube.client import Client
+from nerv.kube.objects import Object
+from nerv.kube.resources import EVENTS, Resource
+from nerv.operations import collect
+from nerv.operations.status import Status
+
+VOLUMES = Resource("longhorn.io", "v1beta2", "volumes", "Volume")
+REPLICAS = Resource("longhorn.io", "v1beta2", "replicas", "Replica")
+LONGHORN_NODES = Resource("longhorn.io", "v1beta2", "nodes", "Node")
+_SHOWN_EVENTS = 12
+
+
+@dataclass(frozen=True)
+class VolumeItem:
+    """A Longhorn volume as the first page of the storage console shows it."""
+
+    name: str
+    state: str
+    robustness: str
+    size: int
+    """bytes"""
+    claim: str
+    """namespace/name of the PersistentVolumeClaim, or empty"""
+    replicas: tuple[str, ...]
+    """node and state of each replica"""
+
+
+@dataclass(frozen=True)
+class EventItem:
+    """An event, newest first."""
+
+    time: str
+    kind: str
+    name: str
+    reason: str
+    message: str
+    warning: bool
+
+
+class ConsoleState:
+    """Live objects behind the pages. `version` grows with every change; pages redraw when it has grown."""
+
+    def __init__(self, client: Client) -> None:
+        self._informers = Informers(client)
+        self._watched = {resource.kind: self._watch(resource) for resource in collect.WATCHED}
+        self._volumes = self._watch(VOLUMES)
+        self._replicas = self._watch(REPLICAS)
+        self._disks = self._watch(LONGHORN_NODES)
+        self._events = self._watch(EVENTS)
+        self._built: tuple[int, Status] | None = None
+        self.version = 0
+
+    def _watch(self, resource: Resource) -> Informer:
+        informer = self._informers.of(resource)
+        informer.on_change(lambda old, new: self._changed())
+        return informer
+
+    def _changed(self) -> None:
+        self.version += 1
+
+    async def stop(self) -> None:
+        """End all watches."""
+        await self._informers.stop()
+
+    def status(self) -> Status:
+        """The platform's status, built once per version."""
+        if self._built is None or self._built[0] != self.version:
+            objects = {kind: informer.list() for kind, informer in self._watched.items()}
+            name = _platform_name(objects["Kustomization"])
+            self._built = (self.version, Status.from_objects(name, "", objects))
+        return self._built[1]
+
+    def volumes(self) -> list[VolumeItem]:
+        """Longhorn's volumes by name."""
+        by_volume: dict[str, list[Object]] = {}
+        for replica in self._replicas.list():
+            by_volume.setdefault(replica["spec"].get("volumeName", ""), []).append(replica)
+        found = [_volume(volume, by_volume.get(volume["metadata"]["name"], [])) for volume in self._volumes.list()]
+        return sorted(found, key=lambda volume: volume.name)
+
+    def disks(self) -> list[tuple[str, str, int, int]]:
+        """(node, path, bytes available, bytes in all) of every disk that Longhorn uses."""
+        found = []
+        for node in self._disks.list():
+            for name, disk in (node.get("status", {}).get("diskStatus") or {}).items():
+                path = (node["spec"].get("disks") or {}).get(name, {}).get("path", name)
+                sizes = int(disk.get("storageAvailable", 0)), int(disk.get("storageMaximum", 0))
+                found.append((node["metadata"]["name"], path, *sizes))
+        return sorted(found)
+
+    def events(self) -> list[EventItem]:
+        """The newest events of Flux objects."""
+        found = [_event(event) for event in self._events.list() if _is_flux(event)]
+        return sorted(found, key=lambda event: event.time, reverse=True)[:_SHOWN_EVENTS]
+
+
+def _platform_name(kustomizations: list[Object]) -> str:
+    """The cluster's folder in the repository is named after the platform."""
+    for kustomization in kustomizations:
+        path = kustomization.get("spec", {}).get("path", "")
+        if kustomization["metadata"]["name"] == "flux-system" and "clusters/" in path:
+            return str(path.rpartition("clusters/")[2].strip("/"))
+    return "platform"
+
+
+def _volume(volume: Object, replicas: list[Object]) -> VolumeItem:
+    spec, status = volume["spec"], volume.get("status", {})
+    kubernetes = status.get("kubernetesStatus") or {}
+    claim = f"{kubernetes.get('namespace', '')}/{kubernetes.get('pvcName', '')}".strip("/")
+    return VolumeItem(
+        name=volume["metadata"]["name"],
+        state=status.get("state", ""),
+        robustness=status.get("robustness", ""),
+        size=int(spec.get("size", 0)),
+        claim=claim,
+        replicas=tuple(
+            f"{replica['spec'].get('nodeID', '')} {(replica.get('status') or {}).get('currentState', '')}".strip()
+            for replica in replicas
+        ),
+    )
+
+
+def _is_flux(event: Object) -> bool:
+    return "toolkit.fluxcd.io" in event.get("involvedObject", {}).get("apiVersion", "")
+
+
+def _event(event: Object) -> EventItem:
+    about = event["involvedObject"]
+    return EventItem(
+        time=event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp", ""),
+        kind=about.get("kind", ""),
+        name=f"{about.get('namespace', '')}/{about.get('name', '')}",
+        reason=event.get("reason", ""),
+        message=event.get("message", ""),
+        warning=event.get("type") == "Warning",
+    )
