@@ -8,7 +8,7 @@ Every failure is an `nerv.kube.errors.ApiError`. Objects are plain dictionaries 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -44,7 +44,7 @@ class Transport(Protocol):
         """One exchange. Raises errors.Unreachable."""
         ...
 
-    def stream(self, path: str, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
+    def stream(self, path: str, headers: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
         """The lines of an endless answer to GET, without line ends. Raises errors.ApiError."""
         ...
 
@@ -148,7 +148,7 @@ class Client:
         resource: Resource,
         name: str,
         namespace: str | None,
-        patch: Object | list[Object],
+        patch: Object | Sequence[Object],
         *,
         type: str = "merge",
         subresource: str = "",
@@ -216,7 +216,7 @@ class Client:
         field_selector: str = "",
         bookmarks: bool = True,
         initial_events: bool = False,
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """Changes after `resource_version`, until the server ends the stream. Raises errors.Gone when it is too old.
 
         With `initial_events` the present objects come first, ended by a bookmark that carries the annotation
@@ -230,7 +230,7 @@ class Client:
         if resource_version is not None:
             query["resourceVersion"] = resource_version
         path = f"{resources.path(resource, namespace)}?{urlencode(query)}"
-        async with aclosing(self._transport.stream(path, self._headers())) as lines:  # type: ignore[type-var]
+        async with aclosing(self._transport.stream(path, self._headers())) as lines:
             async for line in lines:
                 event = orjson.loads(line)
                 if event["type"] == "ERROR":

@@ -1,0 +1,17 @@
+"""Admission: who may change objects on their way in, and who may refuse them, in order.
+
+Belongs here: the builtin plugins, one module each. Each plugin is a function of the context and the attributes.
+"""
+
+from __future__ import annotations
+
+from nerv.apiserver import custom
+from nerv.apiserver.admission import namespaces
+from nerv.apiserver.context import Plugin
+
+MUTATING: tuple[Plugin, ...] = (
+    namespaces.must_exist,
+    namespaces.prepare,
+    custom.settle,
+)
+VALIDATING: tuple[Plugin, ...] = (namespaces.must_not_be_deleted,)

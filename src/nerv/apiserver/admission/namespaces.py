@@ -1,0 +1,54 @@
+"""NamespaceLifecycle: nothing is created in a namespace that is missing or goes away; three are never deleted."""
+
+from __future__ import annotations
+
+from nerv.apiserver.context import Attributes, Context
+from nerv.kube import errors
+from nerv.kube.objects import deleting
+
+KEY = "namespaces"
+_IMMORTAL = ("default", "kube-system", "kube-public")
+_CONTENT_FINALIZER = "kubernetes"
+NAME_LABEL = "kubernetes.io/metadata.name"
+
+
+def must_exist(context: Context, attributes: Attributes) -> None:
+    """Raises errors.NotFound, errors.Forbidden."""
+    if attributes.operation != "CREATE" or not attributes.namespace or attributes.subresource:
+        return
+    entry = context.store.head(KEY, "", attributes.namespace)
+    if entry is None:
+        raise errors.not_found("namespaces", "", attributes.namespace)
+    if b'"deletionTimestamp"' in entry.raw and deleting(entry.load()):
+        refusal = attributes.served.forbidden(
+            attributes.name,
+            f"unable to create new content in namespace {attributes.namespace} because it is being terminated",
+        )
+        refusal.status["details"]["causes"] = [
+            {
+                "reason": "NamespaceTerminating",
+                "message": f"namespace {attributes.namespace} is being terminated",
+                "field": "metadata.namespace",
+            }
+        ]
+        raise refusal
+
+
+def prepare(context: Context, attributes: Attributes) -> None:
+    """A new namespace is Active, is held by its content, and carries its name as a label."""
+    obj = attributes.obj
+    if attributes.key != KEY or obj is None:
+        return
+    if attributes.operation == "CREATE":
+        obj["spec"] = {"finalizers": [_CONTENT_FINALIZER]}
+        obj["status"] = {"phase": "Active"}
+    elif attributes.subresource != "finalize" and attributes.old:
+        obj["spec"] = attributes.old.get("spec") or {}
+    if attributes.name or obj["metadata"].get("name"):
+        obj["metadata"].setdefault("labels", {})[NAME_LABEL] = obj["metadata"]["name"]
+
+
+def must_not_be_deleted(context: Context, attributes: Attributes) -> None:
+    """Raises errors.Forbidden."""
+    if attributes.operation == "DELETE" and attributes.key == KEY and attributes.name in _IMMORTAL:
+        raise attributes.served.forbidden(attributes.name, "this namespace may not be deleted")

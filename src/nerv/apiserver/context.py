@@ -1,0 +1,52 @@
+"""What the parts of the API server share: store, registry, clock, and the admission chain."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from nerv.apiserver.identity import User
+from nerv.apiserver.registry import Registry, Served
+from nerv.apiserver.store import Store
+from nerv.kube.objects import Object
+
+
+@dataclass
+class Attributes:
+    """What admission is asked about. `obj` is changed in place by mutating plugins; None at deletion."""
+
+    operation: str
+    """CREATE, UPDATE, DELETE or CONNECT."""
+    served: Served
+    namespace: str
+    name: str
+    subresource: str
+    obj: Object | None
+    old: Object | None
+    user: User
+    dry_run: bool
+    options: Object = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    """Shown to the client in Warning headers."""
+    undo: list[Callable[[], None]] = field(default_factory=list)
+    """Gives back what was reserved (an address), when the write fails after all."""
+
+    @property
+    def key(self) -> str:
+        return self.served.key
+
+
+Plugin = Callable[["Context", Attributes], Awaitable[None] | None]
+"""One step of admission. Raises errors.ApiError to refuse."""
+
+
+@dataclass
+class Context:
+    """One API server's inner state."""
+
+    store: Store
+    registry: Registry
+    now: Callable[[], datetime]
+    mutating: Sequence[Plugin] = ()
+    validating: Sequence[Plugin] = ()

@@ -1,0 +1,147 @@
+"""From a resource request to its answer: one explicit table of verbs and subresources."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+
+import orjson
+
+from nerv.apiserver import bodies, deletion, patching, reads, representation, writes
+from nerv.apiserver.context import Context
+from nerv.apiserver.registry import Served
+from nerv.apiserver.requests import Call
+from nerv.apiserver.writes import Written
+from nerv.http.messages import Answer, Response
+from nerv.kube import errors
+from nerv.kube.objects import Object
+
+
+def resource(context: Context, call: Call) -> Answer | Awaitable[Answer]:
+    """Answer a request for a resource. Raises errors.ApiError."""
+    target = call.target
+    served = context.registry.require(target.group, target.version, target.plural)
+    if served.resource.namespaced and not target.namespace and target.verb not in ("list", "watch"):
+        raise errors.NotFound("the server could not find the requested resource", {})
+    if target.subresource:
+        return _subresource(context, served, call)
+    if target.verb not in served.resource.verbs:
+        raise errors.MethodNotAllowed("the server does not allow this method on the requested resource", {})
+    match target.verb:
+        case "get":
+            return reads.get(context.store, served, call)
+        case "list":
+            return reads.list_objects(context.store, served, call)
+        case "watch":
+            return reads.watch(context.store, served, call)
+        case "create":
+            return _create(context, served, call)
+        case "update":
+            return _update(context, served, call)
+        case "patch":
+            return _patch(context, served, call)
+        case "delete":
+            return _delete(context, served, call)
+        case _:
+            return _delete_collection(context, served, call)
+
+
+def _subresource(context: Context, served: Served, call: Call) -> Answer | Awaitable[Answer]:
+    target = call.target
+    subresource = served.resource.subresource(target.subresource)
+    if subresource is None:
+        raise errors.NotFound("the server could not find the requested resource", {})
+    if target.verb not in subresource.verbs:
+        raise errors.MethodNotAllowed("the server does not allow this method on the requested resource", {})
+    if target.subresource in ("status", "finalize", "approval", "ephemeralcontainers"):
+        match target.verb:
+            case "get":
+                return reads.get(context.store, served, call)
+            case "update":
+                return _update(context, served, call)
+            case _:
+                return _patch(context, served, call)
+    raise errors.NotFound("the server could not find the requested resource", {})
+
+
+async def _create(context: Context, served: Served, call: Call) -> Answer:
+    obj = _typed(served, bodies.decode(call.request))
+    return _answer(served, call, await writes.create(context, served, call, obj))
+
+
+async def _update(context: Context, served: Served, call: Call) -> Answer:
+    obj = _typed(served, bodies.decode(call.request))
+    name = obj["metadata"].get("name")
+    if name != call.target.name:
+        raise errors.BadRequest(
+            f"the name of the object ({name or ''}) does not match the name on the URL ({call.target.name})"
+        )
+    return _answer(served, call, await writes.update(context, served, call, lambda old: obj))
+
+
+async def _patch(context: Context, served: Served, call: Call) -> Answer:
+    return _answer(served, call, await patching.patch(context, served, call))
+
+
+async def _delete(context: Context, served: Served, call: Call) -> Answer:
+    options = deletion.Options.of(call.request, call.dry_run)
+    written = await writes.delete(context, served, call, call.target.name, options)
+    if not written.deleted or served.key == "pods":
+        return _answer(served, call, written)
+    obj = orjson.loads(written.raw)
+    details: Object = {"name": call.target.name, "kind": served.resource.plural, "uid": obj["metadata"].get("uid", "")}
+    if served.resource.group:
+        details["group"] = served.resource.group
+    return Response(200, orjson.dumps(errors.success(details)), headers=_warnings(written))
+
+
+async def _delete_collection(context: Context, served: Served, call: Call) -> Answer:
+    options = deletion.Options.of(call.request, call.dry_run)
+    chosen = reads.choice(served, call)
+    entries = [entry for entry in context.store.entries(served.key, chosen.namespace) if chosen.matches(entry)]
+    for entry in entries:
+        try:
+            await writes.delete(context, served, _named(call, entry.namespace), entry.name, options)
+        except errors.NotFound:
+            continue
+    shape = representation.negotiate(served, call.request)
+    body = shape.list([entry.raw for entry in entries], str(context.store.version), "", 0)
+    return Response(200, body, shape.content_type)
+
+
+def _named(call: Call, namespace: str) -> Call:
+    return Call(call.request, call.user, call.target._replace(namespace=namespace))
+
+
+def _answer(served: Served, call: Call, written: Written) -> Response:
+    shape = representation.negotiate(served, call.request)
+    status = 201 if written.created else 200
+    return Response(status, shape.object(written.raw), shape.content_type, _warnings(written))
+
+
+def _warnings(written: Written) -> Mapping[str, str]:
+    if not written.warnings:
+        return {}
+    # several values share one header line, as RFC 7234 allows
+    return {"Warning": ", ".join(f'299 - "{_quoted(text)}"' for text in written.warnings)}
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+
+
+def _typed(served: Served, obj: Object) -> Object:
+    """Fill in and check apiVersion, kind and metadata. Raises errors.BadRequest."""
+    resource = served.resource
+    api_version, kind = obj.setdefault("apiVersion", resource.api_version), obj.setdefault("kind", resource.kind)
+    if kind != resource.kind:
+        raise errors.BadRequest(
+            f"the object provided is unrecognized: kind {kind} does not belong to {resource.qualified}"
+        )
+    if api_version != resource.api_version:
+        raise errors.BadRequest(
+            f"the API version in the data ({api_version}) does not match the expected API version "
+            f"({resource.api_version})"
+        )
+    if not isinstance(obj.setdefault("metadata", {}), dict):
+        raise errors.BadRequest("the object provided is unrecognized: metadata is no object")
+    return obj

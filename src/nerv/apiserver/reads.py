@@ -1,0 +1,133 @@
+"""GET, LIST and WATCH: stored bytes go out as they are; lists are joined bytes, kept until the resource changes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import NamedTuple
+
+import orjson
+
+from nerv.apiserver import representation, watches
+from nerv.apiserver.registry import Served
+from nerv.apiserver.representation import Shape
+from nerv.apiserver.requests import Call
+from nerv.apiserver.store import Entry, Store
+from nerv.http.messages import Response, Stream
+from nerv.kube import errors, selectors
+
+
+def get(store: Store, served: Served, call: Call) -> Response:
+    """One object. Raises errors.NotFound."""
+    entry = require(store, served, call)
+    shape = representation.negotiate(served, call.request)
+    return Response(200, shape.object(entry.raw), shape.content_type)
+
+
+def require(store: Store, served: Served, call: Call) -> Entry:
+    """The addressed object. Raises errors.NotFound."""
+    target = call.target
+    namespace = target.namespace if served.resource.namespaced else ""
+    entry = store.get(served.key, namespace, target.name)
+    if entry is None:
+        raise served.not_found(target.name)
+    return entry
+
+
+def list_objects(store: Store, served: Served, call: Call) -> Response:
+    """A list, whole or in pages."""
+    chosen = choice(served, call)
+    shape = representation.negotiate(served, call.request)
+    limit = _number(call.request.param("limit"), "limit")
+    token = call.request.param("continue")
+    if not limit and not token and chosen.everything:
+        cache = store.lists(served.key)
+        place = (shape.key, chosen.namespace)
+        body = cache.get(place)
+        if body is None:
+            body = cache[place] = _whole(store, served, chosen, shape)
+        return Response(200, body, shape.content_type)
+    return Response(200, _page(store, served, chosen, shape, limit, token), shape.content_type)
+
+
+def _whole(store: Store, served: Served, chosen: watches.Choice, shape: Shape) -> bytes:
+    items = [entry.raw for entry in store.entries(served.key, chosen.namespace)]
+    return shape.list(items, str(store.version), "", 0)
+
+
+class _Token(NamedTuple):
+    version: int
+    namespace: str
+    name: str
+
+
+def _page(store: Store, served: Served, chosen: watches.Choice, shape: Shape, limit: int, token: str) -> bytes:
+    """Pages after the first are of the newest state but carry the first page's version: a watch from there misses
+    nothing."""
+    entries = [entry for entry in store.entries(served.key, chosen.namespace) if chosen.matches(entry)]
+    version = store.version
+    if token:
+        start = _decode(token)
+        version = start.version
+        entries = [entry for entry in entries if (entry.namespace, entry.name) > (start.namespace, start.name)]
+    following, remaining = "", 0
+    if limit and len(entries) > limit:
+        remaining = len(entries) - limit
+        entries = entries[:limit]
+        following = _encode(_Token(version, entries[-1].namespace, entries[-1].name))
+    return shape.list([entry.raw for entry in entries], str(version), following, remaining if chosen.everything else 0)
+
+
+def _encode(token: _Token) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(token)).decode().rstrip("=")
+
+
+def _decode(text: str) -> _Token:
+    try:
+        return _Token(*orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
+    except (binascii.Error, orjson.JSONDecodeError, TypeError):
+        raise errors.BadRequest("continue key is not valid: it does not come from this server") from None
+
+
+def watch(store: Store, served: Served, call: Call) -> Stream:
+    """A stream of changes. Raises errors.Gone."""
+    request = call.request
+    chosen = choice(served, call)
+    shape = representation.negotiate(served, request)
+    initial = request.param("sendInitialEvents") in ("true", "1")
+    if initial and request.param("resourceVersionMatch") != "NotOlderThan":
+        raise errors.Invalid(
+            'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: '
+            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        )
+    since = _number(request.param("resourceVersion"), "resourceVersion") or None
+    bookmarks = request.param("allowWatchBookmarks") in ("true", "1")
+    timeout = _number(request.param("timeoutSeconds"), "timeoutSeconds")
+    form = watches.Form(shape.key, shape.event, shape.bookmark)
+    return watches.stream(
+        store,
+        watches.Watch(served.key, chosen, form, None if initial else since, initial, bookmarks, float(timeout)),
+    )
+
+
+def choice(served: Served, call: Call) -> watches.Choice:
+    """What the selectors, namespace and name of a request choose. Raises errors.BadRequest."""
+    request, target = call.request, call.target
+    try:
+        labels = selectors.parse_label(request.param("labelSelector"))
+        fields = selectors.parse_field(request.param("fieldSelector"))
+    except ValueError as error:
+        raise errors.BadRequest(str(error)) from None
+    representation.check_fields(served, fields)
+    if target.name:
+        fields = selectors.FieldSelector((*fields.terms, selectors.FieldTerm("metadata.name", target.name)))
+    return watches.Choice(target.namespace if served.resource.namespaced else "", labels, fields)
+
+
+def _number(text: str, name: str) -> int:
+    if not text:
+        return 0
+    try:
+        return max(int(text), 0)
+    except ValueError:
+        raise errors.BadRequest(f"{name}: Invalid value: {text!r}: not a number") from None

@@ -1,0 +1,100 @@
+"""How objects look in an answer: as themselves, in another version, as a Table, or as metadata only.
+
+Media type parameters: k8s.io/apiserver/pkg/endpoints/handlers/negotiation (`as=Table;v=v1;g=meta.k8s.io`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from nerv.apiserver.registry import Served
+from nerv.http.messages import Request
+from nerv.kube import errors
+from nerv.kube.objects import Object
+from nerv.kube.selectors import FieldSelector
+
+_JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One way to show the objects of one served version. Equal keys show equally."""
+
+    key: object
+    content_type: str
+    object: Callable[[bytes], bytes]
+    event: Callable[[bytes], bytes] | None
+    list: Callable[[Sequence[bytes], str, str, int], bytes]
+    """From stored objects, version, continue token and remaining count."""
+    bookmark: Callable[[int], Object]
+
+
+def negotiate(served: Served, request: Request) -> Shape:
+    """The shape that a request accepts. Raises errors.NotAcceptable."""
+    return _plain(served)
+
+
+def _plain(served: Served) -> Shape:
+    resource = served.resource
+    head = f'{{"kind":"{resource.kind}List","apiVersion":"{resource.api_version}","metadata":'.encode()
+
+    def join(items: Sequence[bytes], version: str, following: str, remaining: int) -> bytes:
+        metadata: Object = {"resourceVersion": version}
+        if following:
+            metadata["continue"] = following
+        if remaining:
+            metadata["remainingItemCount"] = remaining
+        return b"".join((head, orjson.dumps(metadata), b',"items":[', b",".join(items), b"]}"))
+
+    def bookmark(version: int) -> Object:
+        return {
+            "kind": resource.kind,
+            "apiVersion": resource.api_version,
+            "metadata": {"resourceVersion": str(version), "creationTimestamp": None},
+        }
+
+    return Shape((resource.api_version, "object"), _JSON, lambda raw: raw, None, join, bookmark)
+
+
+_EVENT_FIELDS = (
+    "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
+    "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason",
+    "reportingComponent", "source", "type",
+)  # fmt: skip
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "pods": (
+        "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
+        "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName",
+    ),
+    "events": _EVENT_FIELDS,
+    "nodes": ("spec.unschedulable",),
+    "namespaces": ("status.phase", "name"),
+    "secrets": ("type",),
+    "services": ("spec.clusterIP", "spec.type"),
+    "replicationcontrollers": ("status.replicas",),
+    "replicasets.apps": ("status.replicas",),
+    "jobs.batch": ("status.successful",),
+    "certificatesigningrequests.certificates.k8s.io": ("spec.signerName",),
+}  # fmt: skip
+
+
+def check_fields(served: Served, fields: FieldSelector) -> None:
+    """Refuse a field selector on a field that the resource does not index. Raises errors.BadRequest."""
+    known = _FIELDS.get(served.key, ()) if served.builtin else _selectable(served)
+    for term in fields.terms:
+        if term.path not in ("metadata.name", "metadata.namespace") and term.path not in known:
+            kind = f"{served.resource.group}/{served.resource.version}, Kind={served.resource.kind}"
+            why = "" if served.builtin else f"field label not supported: {term.path}"
+            raise errors.BadRequest(
+                why or f'"{term.path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+                if not known
+                else f"field label not supported for {kind}: {term.path}"
+            )
+
+
+def _selectable(served: Served) -> tuple[str, ...]:
+    assert served.definition
+    return tuple(item.removeprefix(".") for item in served.definition.selectable)
