@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nerv.controllers.runtime import Informer, Informers
+from nerv.controllers.runtime import Informers
 from nerv.kube.client import Client
 from nerv.kube.objects import Object
 from nerv.kube.resources import EVENTS, Resource
-from nerv.operations import collect
 from nerv.operations.status import Status
+from nerv.operations.watching import StatusWatch
 
 VOLUMES = Resource("longhorn.io", "v1beta2", "volumes", "Volume")
 REPLICAS = Resource("longhorn.io", "v1beta2", "replicas", "Replica")
@@ -49,33 +49,24 @@ class ConsoleState:
 
     def __init__(self, client: Client) -> None:
         self._informers = Informers(client)
-        self._watched = {resource.kind: self._watch(resource) for resource in collect.WATCHED}
-        self._volumes = self._watch(VOLUMES)
-        self._replicas = self._watch(REPLICAS)
-        self._disks = self._watch(LONGHORN_NODES)
-        self._events = self._watch(EVENTS)
-        self._built: tuple[int, Status] | None = None
-        self.version = 0
+        self._watch = StatusWatch(self._informers)
+        self._volumes = self._watch.follow(VOLUMES)
+        self._replicas = self._watch.follow(REPLICAS)
+        self._disks = self._watch.follow(LONGHORN_NODES)
+        self._events = self._watch.follow(EVENTS)
 
-    def _watch(self, resource: Resource) -> Informer:
-        informer = self._informers.of(resource)
-        informer.on_change(lambda old, new: self._changed())
-        return informer
-
-    def _changed(self) -> None:
-        self.version += 1
+    @property
+    def version(self) -> int:
+        """Grows with every change."""
+        return self._watch.version
 
     async def stop(self) -> None:
         """End all watches."""
         await self._informers.stop()
 
     def status(self) -> Status:
-        """The platform's status, built once per version."""
-        if self._built is None or self._built[0] != self.version:
-            objects = {kind: informer.list() for kind, informer in self._watched.items()}
-            name = _platform_name(objects["Kustomization"])
-            self._built = (self.version, Status.from_objects(name, "", objects))
-        return self._built[1]
+        """The platform's status now."""
+        return self._watch.status()
 
     def volumes(self) -> list[VolumeItem]:
         """Longhorn's volumes by name."""
@@ -99,15 +90,6 @@ class ConsoleState:
         """The newest events of Flux objects."""
         found = [_event(event) for event in self._events.list() if _is_flux(event)]
         return sorted(found, key=lambda event: event.time, reverse=True)[:_SHOWN_EVENTS]
-
-
-def _platform_name(kustomizations: list[Object]) -> str:
-    """The cluster's folder in the repository is named after the platform."""
-    for kustomization in kustomizations:
-        path = kustomization.get("spec", {}).get("path", "")
-        if kustomization["metadata"]["name"] == "flux-system" and "clusters/" in path:
-            return str(path.rpartition("clusters/")[2].strip("/"))
-    return "platform"
 
 
 def _volume(volume: Object, replicas: list[Object]) -> VolumeItem:

@@ -26,6 +26,7 @@ WATCHED: tuple[Resource, ...] = (
     resources.NODES,
     resources.PODS,
     resources.SERVICES,
+    resources.DEPLOYMENTS,
     GIT_REPOSITORIES,
     HELM_REPOSITORIES,
     HELM_CHARTS,
@@ -41,9 +42,7 @@ async def collect(client: Client, name: str, engine: str, published: Published) 
     """Read every list that the status is made of. Raises ApiError when the API server does not answer."""
     lists = await asyncio.gather(*(_list(client, resource) for resource in WATCHED))
     objects = {resource.kind: found for resource, found in zip(WATCHED, lists, strict=True)}
-    return Status.from_objects(
-        name, engine, objects, published=published, stand_ins=stand_ins(objects["HelmChart"], objects["HelmRelease"])
-    )
+    return Status.from_objects(name, engine, objects, published=published)
 
 
 async def _list(client: Client, resource: Resource) -> list[Object]:
@@ -51,17 +50,6 @@ async def _list(client: Client, resource: Resource) -> list[Object]:
         return list((await client.list(resource)).items)
     except NotFound:  # the kind is not installed yet
         return []
-
-
-def stand_ins(charts: list[Object], releases: list[Object]) -> tuple[str, ...]:
-    """Charts in use that are NERV's stand-ins: the mirror marks them in the artifact's metadata."""
-    del releases
-    found = set()
-    for chart in charts:
-        artifact = chart.get("status", {}).get("artifact") or {}
-        if (artifact.get("metadata") or {}).get("nerv.dev/stand-in") == "true":
-            found.add(f"{chart['spec']['chart']}@{artifact.get('revision', '')}")
-    return tuple(found)
 
 
 def read_published(path: Path) -> dict[str, dict[int, tuple[str, int]]]:

@@ -148,7 +148,7 @@ class Status:
     addresses: tuple[Address, ...]
     dashboards: tuple[Dashboard, ...]
     stand_ins: tuple[str, ...] = ()
-    """charts that are NERV's stand-ins, as name@version"""
+    """charts in use that are NERV's stand-ins, as name-version"""
 
     @classmethod
     def from_objects(
@@ -158,7 +158,6 @@ class Status:
         objects: Mapping[str, Iterable[Object]],
         *,
         published: Mapping[str, Mapping[int, tuple[str, int]]] | None = None,
-        stand_ins: Iterable[str] = (),
     ) -> Status:
         """`objects` by kind; `published`: cluster address -> cluster port -> (host, port) on this machine."""
         pods = sorted((PodItem.from_object(pod) for pod in objects.get("Pod", ())), key=lambda p: (p.namespace, p.name))
@@ -176,7 +175,7 @@ class Status:
             nodes=tuple(sorted(_node(node) for node in objects.get("Node", ()))),
             addresses=addresses,
             dashboards=tuple(_dashboards(routes, addresses, published or {})),
-            stand_ins=tuple(sorted(stand_ins)),
+            stand_ins=tuple(sorted(set(_stand_ins(objects.get("Deployment", ()))))),
         )
 
     @property
@@ -253,6 +252,15 @@ def _dashboards(
             if host:
                 yield Dashboard(host.split(".")[0], host, f"https://{host}{port}/")
                 break
+
+
+def _stand_ins(deployments: Iterable[Object]) -> Iterable[str]:
+    """Stand-in charts mark their workloads; the chart's label names it."""
+    for deployment in deployments:
+        metadata = deployment["metadata"]
+        if (metadata.get("annotations") or {}).get(STAND_IN_ANNOTATION) == "true":
+            labels = metadata.get("labels") or {}
+            yield labels.get("helm.sh/chart") or metadata["name"]
 
 
 def _host(match: str) -> str:
