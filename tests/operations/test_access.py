@@ -1,0 +1,54 @@
+import ssl
+from pathlib import Path
+
+import pytest
+
+from nerv import certificates
+from nerv.errors import NervError
+from nerv.operations import access
+from nerv.operations.access import Target
+from nerv.operations.folder import PlatformFolder
+from nerv.operations.status import Dashboard
+
+
+def _target(name: str = "traefik", port: int = 8443) -> Target:
+    host = f"{name}.nerv.local"
+    return Target(Dashboard(name, host, f"https://{host}:{port}/"), "127.168.1.111", port)
+
+
+def test_the_hosts_block_goes_in_and_out_without_a_trace() -> None:
+    before = "127.0.0.1 localhost\n# mine\n"
+    with_block = before + access.hosts_block("home", [_target(), _target("flux")])
+    assert "127.168.1.111 traefik.nerv.local\n127.168.1.111 flux.nerv.local\n" in with_block
+    assert access.without_block(with_block, "home") == before
+    assert access.without_block(with_block, "other") == with_block
+
+
+def test_hosts_without_the_right_is_one_line_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(NervError) as caught:
+        access.write_hosts("x", tmp_path)
+    assert caught.value.hint == "run the same command with sudo"
+
+
+def test_the_pin_is_that_of_the_authoritys_key() -> None:
+    first, second = certificates.create_ca("one"), certificates.create_ca("two")
+    assert access.spki_pin(first.certificate) == access.spki_pin(first.certificate)
+    assert access.spki_pin(first.certificate) != access.spki_pin(second.certificate)
+    assert len(ssl.PEM_cert_to_DER_cert(first.certificate)) > 0
+
+
+def test_the_browser_profile_resolves_every_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access.shutil, "which", lambda name: f"/usr/bin/{name}" if name == "chromium" else None)
+    ca = certificates.create_ca("one").certificate
+    both = [_target(), _target("flux")]
+    command = access.browser_command(PlatformFolder(tmp_path), both[0], both, ca)
+    assert command is not None
+    assert "--host-resolver-rules=MAP traefik.nerv.local 127.168.1.111, MAP flux.nerv.local 127.168.1.111" in command
+    assert command[-1] == "https://traefik.nerv.local:8443/"
+    monkeypatch.setattr(access.shutil, "which", lambda name: None)
+    assert access.browser_command(PlatformFolder(tmp_path), both[0], both, ca) is None
+
+
+def test_the_authority_is_asked_for_too_early(tmp_path: Path) -> None:
+    with pytest.raises(NervError, match="not issued yet"):
+        access.read_ca(PlatformFolder(tmp_path))

@@ -1,0 +1,134 @@
+from io import StringIO
+from typing import Any
+
+from rich.console import Console
+
+from nerv.cli import live
+from nerv.cli.status import page, summary
+from nerv.operations.status import Status
+
+
+def _flux(kind: str, name: str, ready: str, message: str = "", **more: Any) -> dict[str, Any]:
+    condition = {"type": "Ready", "status": ready, "reason": more.pop("reason", "Succeeded"), "message": message}
+    return {
+        "kind": kind,
+        "metadata": {"namespace": "flux-system", "name": name, "generation": 1, "labels": more.pop("labels", {})},
+        "spec": more.pop("spec", {}),
+        "status": {"observedGeneration": 1, "conditions": [condition], **more},
+    }
+
+
+def _pod(namespace: str, name: str, *, ready: bool = True, runtime: str = "simulated") -> dict[str, Any]:
+    return {
+        "metadata": {"namespace": namespace, "name": name, "annotations": {"nerv.dev/runtime": runtime}},
+        "status": {
+            "phase": "Running" if ready else "Pending",
+            "conditions": [{"type": "Ready", "status": str(ready), "message": "containers not ready"}],
+        },
+    }
+
+
+def _status(**objects: list[dict[str, Any]]) -> Status:
+    node = {"metadata": {"name": "nerv-1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    service = {
+        "metadata": {"namespace": "traefik-system", "name": "traefik"},
+        "spec": {"type": "LoadBalancer", "ports": [{"port": 80}, {"port": 443}]},
+        "status": {"loadBalancer": {"ingress": [{"ip": "192.168.1.111"}]}},
+    }
+    route = {
+        "metadata": {"namespace": "traefik-system", "name": "dashboard"},
+        "spec": {"routes": [{"match": "Host(`traefik.nerv.local`) && PathPrefix(`/`)"}]},
+    }
+    published = {"192.168.1.111": {80: ("127.168.1.111", 8080), 443: ("127.168.1.111", 8443)}}
+    base = {
+        "Node": [node],
+        "Service": [service],
+        "IngressRoute": [route],
+        "GitRepository": [_flux("GitRepository", "flux-system", "True", "stored artifact")],
+        "Kustomization": [_flux("Kustomization", "apps", "True", "Applied revision: main@sha1:1")],
+        "Pod": [_pod("traefik-system", "traefik-1", runtime="process"), _pod("nerv-system", "nerv-console-1")],
+    }
+    return Status.from_objects("home", "embedded", {**base, **objects}, published=published)
+
+
+def test_everything_ready_is_healthy_and_the_console_is_counted_apart() -> None:
+    status = _status()
+    assert status.healthy
+    assert status.waiting() == ()
+    assert [pod.name for pod in status.pods] == ["traefik-1"]
+    assert [pod.name for pod in status.console_pods] == ["nerv-console-1"]
+
+
+def test_what_is_not_ready_says_what_it_waits_for() -> None:
+    release = _flux("HelmRelease", "traefik", "False", "Helm install failed", reason="InstallFailed")
+    status = _status(HelmRelease=[release], Pod=[_pod("traefik-system", "traefik-1", ready=False)])
+    assert not status.healthy
+    assert status.waiting() == (
+        "HelmRelease flux-system/traefik: Helm install failed",
+        "Pod traefik-system/traefik-1: containers not ready",
+    )
+
+
+def test_a_generation_not_yet_seen_is_in_progress() -> None:
+    stale = _flux("Kustomization", "apps", "True", "Applied")
+    stale["metadata"]["generation"] = 2
+    assert _status(Kustomization=[stale]).kustomizations[0].ready == "Unknown"
+
+
+def test_suspended_objects_do_not_hold_health_up() -> None:
+    assert _status(HelmRelease=[_flux("HelmRelease", "x", "False", spec={"suspend": True})]).healthy
+
+
+def test_dashboards_are_given_as_seen_from_this_machine() -> None:
+    status = _status()
+    assert [dashboard.url for dashboard in status.dashboards] == ["https://traefik.nerv.local:8443/"]
+    assert status.addresses[0].published == ("127.168.1.111:8080", "127.168.1.111:8443")
+
+
+def test_stand_in_charts_are_named() -> None:
+    deployment = {
+        "metadata": {
+            "name": "metallb-controller",
+            "labels": {"helm.sh/chart": "metallb-0.15.2"},
+            "annotations": {"nerv.dev/stand-in": "true"},
+        }
+    }
+    assert _status(Deployment=[deployment]).stand_ins == ("metallb-0.15.2",)
+
+
+def _text(renderable: Any) -> str:
+    stream = StringIO()
+    Console(file=stream, width=160, highlight=False).print(renderable)
+    return stream.getvalue()
+
+
+def test_the_page_for_people() -> None:
+    told = _text(page(_status()))
+    assert "1 of 1 Kustomizations Ready, 0 of 0 HelmReleases Ready, 1 of 1 pods Running" in told
+    assert "192.168.1.111 on Service traefik-system/traefik, here 127.168.1.111:8080" in told
+    assert "console 1 of 1 in nerv-system" in told
+
+
+def test_the_tree_holds_source_kustomization_release_and_pods() -> None:
+    labels = {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
+    release = _flux("HelmRelease", "traefik", "Unknown", "Running 'install' action", labels=labels)
+    release["metadata"]["namespace"] = "traefik-system"
+    told = _text(live.tree(_status(HelmRelease=[release]), 1.5))
+    order = ["GitRepository", "Kustomization apps", "HelmRelease traefik-system/traefik", "1 of 1 pods", "nerv-system"]
+    assert sorted(order, key=told.index) == order
+    assert "Running 'install' action" in told
+
+
+def test_plain_lines_tell_only_what_is_new() -> None:
+    stream = StringIO()
+    with live.LiveView(Console(file=stream, width=160, highlight=False)) as view:
+        view.show(_status(), 1.0)
+        first = stream.getvalue()
+        view.show(_status(), 2.0)
+        assert stream.getvalue() == first
+        view.show(_status(Kustomization=[_flux("Kustomization", "apps", "False", "bad", reason="BuildFailed")]), 3.0)
+    assert stream.getvalue().removeprefix(first) == "   3.0 s  Kustomization flux-system/apps: BuildFailed bad\n"
+
+
+def test_the_summary_counts() -> None:
+    assert summary(_status()).startswith("1 of 1 Kustomizations Ready")
