@@ -174,9 +174,16 @@ def run_sync(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[st
     return Completed(done.returncode, done.stdout, done.stderr)
 
 
-def exec_program(command: Sequence[str], env: Mapping[str, str]) -> None:
-    """Replace this process by `command`. Raises NervError when the program is missing."""
+def spawn_detached(command: Sequence[str], log: Path) -> int:
+    """Start `command` in a session of its own that outlives this process; output goes to `log` (0600). Returns the pid."""
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        os.execvpe(command[0], list(command), dict(env))  # never returns
+        child = subprocess.Popen(
+            list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
     except FileNotFoundError:
         raise NervError(f"`{command[0]}` is not installed or not on PATH") from None
+    finally:
+        os.close(output)
+    child.returncode = 0  # its end is watched by pid; keeps Popen from warning that it still runs
+    return child.pid

@@ -1,0 +1,163 @@
+"""`nerv up`: bring a platform up on this machine and stay, or leave it running in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from nerv import logs, process
+from nerv.cli import output
+from nerv.cli.context import Context
+from nerv.cli.live import LiveView
+from nerv.errors import NervError
+from nerv.operations import access, collect, keys, scaffold, session
+from nerv.operations import folder as folders
+from nerv.operations.cluster import Cluster, Options
+from nerv.operations.folder import PlatformFolder
+from nerv.operations.status import Status
+
+_REDRAW_SECONDS = 0.15
+_DETACHED_PATIENCE = 300.0
+
+
+def up(
+    context: typer.Context,
+    folder: Annotated[
+        Path | None, typer.Argument(help="The platform's folder; made when it is missing. Default: as -C.")
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Leave it running in the background.")] = False,
+    offline: Annotated[bool, typer.Option(help="Refuse every connection out of the cluster.")] = False,
+) -> None:
+    """Bring the platform up on this machine, from its repository, and show it coming up."""
+    settings: Context = context.obj
+    if sys.platform != "linux":
+        raise NervError(
+            "`nerv up` needs Linux's namespaces", "everything else works here: init, render, check; deploy to a machine"
+        )
+    platform = _platform(settings, folder)
+    if detach:
+        _detach(platform, offline=offline, debug=settings.debug)
+    else:
+        logs.set_up(debug=settings.debug, file=platform.log)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_stay(platform, Options(offline=offline)))
+
+
+def _platform(settings: Context, folder: Path | None) -> PlatformFolder:
+    """The platform meant; a folder that is named and missing is made."""
+    if folder is None:
+        return settings.platform()
+    if not (folder / folders.DEFINITION).exists():
+        asyncio.run(scaffold.create(folder, say=output.talk().print))
+    return folders.find(folder)
+
+
+async def _stay(platform: PlatformFolder, options: Options) -> None:
+    """Run until SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    begun = time.monotonic()
+    async with Cluster.prepare(platform, options) as cluster:
+        with LiveView(output.talk()) as view:
+            shown = asyncio.create_task(_show(cluster, view, begun))
+            ended = asyncio.create_task(stop.wait())
+            running = asyncio.create_task(cluster.run())
+            done, _ = await asyncio.wait({shown, ended, running}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (shown, ended, running):
+                task.cancel()
+            await asyncio.gather(shown, ended, running, return_exceptions=True)
+            for task in done:
+                task.result()  # a defect or a refusal ends the command with its message
+            view.say("stopping ...")
+
+
+async def _show(cluster: Cluster, view: LiveView, begun: float) -> None:
+    """Draw every change; say once how to reach the platform when it is healthy."""
+    greeted = False
+    while True:
+        await cluster.changed()
+        status = cluster.status()
+        seconds = time.monotonic() - begun
+        note = "healthy, Ctrl-C stops it" if status.healthy else cluster.note
+        view.show(status, seconds, note)
+        if status.healthy and not greeted:
+            greeted = await cluster.ready()
+            if greeted:
+                view.show(status, seconds, note)
+                for line in greeting(cluster.folder, status, seconds):
+                    view.say(line)
+        await asyncio.sleep(_REDRAW_SECONDS)
+
+
+def greeting(folder: PlatformFolder, status: Status, seconds: float) -> list[str]:
+    """What a user needs once everything is ready."""
+    lines = [f"{status.name} is healthy after {seconds:.1f} s", ""]
+    lines += [f"  {dashboard.url}" for dashboard in status.dashboards]
+    lines += [f"  user admin, password in {keys.credentials_file(status.name)}", ""]
+    found = access.targets(status, collect.read_published(folder.published))
+    lines += [
+        f"  export KUBECONFIG={folder.kubeconfig}",
+        f"  nerv open {found[0].dashboard.name}     a browser profile that knows the names and trusts the authority, no root",
+        "  nerv hosts, nerv trust   the sudo lines for any browser",
+        f"  {access.curl_line(folder, found[0])}",
+        "",
+    ]
+    return lines
+
+
+def _detach(platform: PlatformFolder, *, offline: bool, debug: bool) -> None:
+    """Start the same command in a session of its own and wait until it is healthy."""
+    pid = folders.running_pid(platform)
+    if pid is not None:
+        raise NervError(f"{platform.root} runs already (pid {pid})", "`nerv status` shows it, `nerv down` stops it")
+    folders.open_state(platform)
+    folders.private_folder(platform.log.parent)
+    talk_file = platform.log.parent / "up.log"
+    talk_file.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "nerv", *(["--debug"] if debug else []), "-C", str(platform.root), "up"]
+    command += ["--offline"] if offline else []
+    child = process.spawn_detached(command, talk_file)
+    status = asyncio.run(_until_healthy(platform, child, talk_file))
+    print(f"{status.name} runs in the background (pid {child}): `nerv status`, `nerv down`", file=sys.stderr)
+    for dashboard in status.dashboards:
+        print(dashboard.url)
+
+
+async def _until_healthy(platform: PlatformFolder, pid: int, talk_file: Path) -> Status:
+    deadline = time.monotonic() + _DETACHED_PATIENCE
+    last = "the API server"
+    while time.monotonic() < deadline:
+        if not _alive(pid):
+            said = talk_file.read_text(encoding="utf-8").strip().splitlines() or ["no output"]
+            raise NervError(said[-1].removeprefix("nerv: "))
+        try:
+            status = await session.status_of_platform(platform)
+        except NervError:
+            await asyncio.sleep(0.1)
+            continue
+        if status.healthy and platform.ca_file.exists():
+            return status
+        last = (status.waiting() or ("Flux's first reconciliation",))[0]
+        await asyncio.sleep(0.2)
+    raise NervError(
+        f"not healthy after {_DETACHED_PATIENCE:.0f} s, it still waits for {last}", f"`nerv status`, log {platform.log}"
+    )
+
+
+def _alive(pid: int) -> bool:
+    """Whether the child still runs; it is reaped here if it has ended."""
+    try:
+        ended, _ = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return ended == 0
