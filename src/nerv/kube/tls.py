@@ -1,0 +1,170 @@
+"""How a client reaches an API server over the network: HTTPS with a client certificate or a bearer token.
+
+client = Client(TlsTransport(Access.from_kubeconfig(path)))
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import ssl
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+
+from nerv import documents
+from nerv.errors import NervError
+from nerv.http import tls
+from nerv.kube import errors
+from nerv.kube.client import RawResponse
+
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_CONNECT_SECONDS = 10.0
+_ANSWER_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where a server is and who speaks. `token_file` is read again at each request, because kubelets renew it."""
+
+    server: str
+    ca_pem: str | None = None
+    certificate_pem: str | None = None
+    key_pem: str | None = None
+    token: str = ""
+    token_file: Path | None = None
+
+    @classmethod
+    def from_kubeconfig(cls, path: Path, context: str | None = None) -> Access:
+        """Of the named context, or the current one. Raises NervError with the file's place."""
+        try:
+            config = documents.load(path.read_text()) or {}
+        except OSError as error:
+            raise NervError(f"{path}: {error.strerror}", "name a kubeconfig that exists") from None
+        chosen = context or config.get("current-context") or ""
+        named = _named(config, "contexts", chosen, "context", path)
+        cluster = _named(config, "clusters", named.get("cluster", ""), "cluster", path)
+        user = _named(config, "users", named.get("user", ""), "user", path)
+        folder = path.parent
+        if "server" not in cluster:
+            raise NervError(f"{path}: cluster {named.get('cluster')!r} has no server")
+        return cls(
+            cluster["server"],
+            _pem(cluster, "certificate-authority", folder),
+            _pem(user, "client-certificate", folder),
+            _pem(user, "client-key", folder),
+            user.get("token", ""),
+            folder / user["tokenFile"] if user.get("tokenFile") else None,
+        )
+
+    @classmethod
+    def in_cluster(cls, environment: Mapping[str, str], folder: Path = _SERVICE_ACCOUNT) -> Access:
+        """Of the pod this process runs in. Raises NervError when it runs in none."""
+        host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT")
+        if not host or not port or not (folder / "token").exists():
+            raise NervError("this process does not run in a pod", "name a kubeconfig with --kubeconfig")
+        host = f"[{host}]" if ":" in host else host
+        return cls(f"https://{host}:{port}", (folder / "ca.crt").read_text(), token_file=folder / "token")
+
+
+def _named(config: Mapping[str, Any], section: str, name: str, kind: str, path: Path) -> Mapping[str, Any]:
+    for item in config.get(section) or ():
+        if item.get("name") == name:
+            found: Mapping[str, Any] = item.get(kind) or {}
+            return found
+    raise NervError(f"{path}: there is no {kind} {name!r}")
+
+
+def _pem(section: Mapping[str, Any], key: str, folder: Path) -> str | None:
+    """From `key-data` (base64) or the file that `key` names."""
+    if section.get(f"{key}-data"):
+        return base64.b64decode(section[f"{key}-data"]).decode()
+    if section.get(key):
+        text: str = (folder / section[key]).read_text()
+        return text
+    return None
+
+
+class TlsTransport:
+    """Keeps connections; one per event loop."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._base = access.server.rstrip("/")
+        self._session: aiohttp.ClientSession | None = None
+
+    @classmethod
+    def from_kubeconfig(cls, path: Path, context: str | None = None) -> TlsTransport:
+        """By a kubeconfig's named context, or its current one. Raises NervError."""
+        return cls(Access.from_kubeconfig(path, context))
+
+    @classmethod
+    def in_cluster(cls) -> TlsTransport:
+        """By the service account of the pod this process runs in. Raises NervError."""
+        return cls(Access.in_cluster(os.environ))
+
+    async def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> RawResponse:
+        """One exchange. Raises errors.Unreachable."""
+        try:
+            async with self._open().request(method, self._base + path, headers=self._signed(headers), data=body) as got:
+                lowered = {name.lower(): value for name, value in got.headers.items()}
+                return RawResponse(got.status, lowered, await got.read())
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._unreachable(error) from None
+
+    async def stream(self, path: str, headers: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
+        """The lines of a watch or a log. Raises errors.ApiError."""
+        endless = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
+        try:
+            async with self._open().get(self._base + path, headers=self._signed(headers), timeout=endless) as got:
+                if got.status >= 400:
+                    raise _failure(got.status, await got.read())
+                rest = b""
+                async for part in got.content.iter_any():
+                    *lines, rest = (rest + part).split(b"\n")
+                    for line in lines:
+                        yield line
+                if rest:
+                    yield rest
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._unreachable(error) from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session:
+            await self._session.close()
+            self._session = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            access = self._access
+            context: ssl.SSLContext | bool = True
+            if access.server.startswith("https"):
+                context = tls.client_context(access.ca_pem, access.certificate_pem, access.key_pem)
+            timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS, sock_connect=_CONNECT_SECONDS)
+            # trust_env stays off: a proxy of the environment must not see the cluster's traffic
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=context, limit=0), timeout=timeout, auto_decompress=True
+            )
+        return self._session
+
+    def _signed(self, headers: Mapping[str, str]) -> dict[str, str]:
+        access = self._access
+        token = access.token_file.read_text().strip() if access.token_file else access.token
+        return {**headers, "authorization": f"Bearer {token}"} if token else dict(headers)
+
+    def _unreachable(self, error: Exception) -> errors.Unreachable:
+        why = str(error) or type(error).__name__
+        return errors.Unreachable(f"the API server {self._base} does not answer: {why}")
+
+
+def _failure(status: int, body: bytes) -> errors.ApiError:
+    try:
+        return errors.from_status({"code": status, **orjson.loads(body)})
+    except (orjson.JSONDecodeError, TypeError):
+        text = body.decode("utf-8", "replace").strip()
+        return errors.from_status({"code": status, "message": text or f"HTTP {status}"})
