@@ -1,0 +1,76 @@
+"""Starting, dying and stopping: nothing lost, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support import commands
+from tests.support.commands import Home, eventually
+
+pytestmark = [pytest.mark.timeout(300)]
+
+
+def test_kill_9_loses_nothing_and_leaves_no_process(tmp_path: Path) -> None:
+    with commands.up(Home.at(tmp_path)) as home:
+        home.kubectl("create", "configmap", "kept", "--from-literal=a=b")
+        uid = home.get("configmap", "kept")["metadata"]["uid"]
+        pods = {pod["metadata"]["uid"] for pod in home.get("pods", "-A")["items"]}
+        os.kill(home.pid(), signal.SIGKILL)
+        eventually(lambda: commands.processes_of(tmp_path) == [], "all processes to be gone")
+
+        home.nerv("up", str(home.folder), "--detach")
+        assert home.status()["healthy"]
+        assert home.get("configmap", "kept")["metadata"]["uid"] == uid
+        assert {pod["metadata"]["uid"] for pod in home.get("pods", "-A")["items"]} == pods
+
+
+def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    foreground = subprocess.Popen(
+        [sys.executable, "-m", "nerv", "up", str(home.folder)],
+        cwd=tmp_path,
+        env=home.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert foreground.stderr is not None
+        said = []
+        for line in foreground.stderr:
+            said.append(line)
+            if "is healthy after" in line:
+                break
+        assert any("Kustomization flux-system/apps: Ready" in line for line in said), "".join(said)
+        foreground.send_signal(signal.SIGINT)
+        foreground.communicate(timeout=60)
+    finally:
+        foreground.kill()
+        foreground.wait()
+    assert commands.processes_of(tmp_path) == []
+
+
+def test_two_platforms_run_side_by_side(tmp_path: Path) -> None:
+    first, second = Home.at(tmp_path, "first"), Home.at(tmp_path, "second")
+    with commands.up(first), commands.up(second):
+        assert first.status()["healthy"]
+        assert second.status()["healthy"]
+        listed = first.nerv("list").stdout
+        assert "first" in listed
+        assert "second" in listed
+        reading = [(home.folder / ".nerv" / "published.json").read_text() for home in (first, second)]
+        assert reading[0] != reading[1]
+
+
+def test_reset_forgets_the_state_and_keeps_repository_and_keys(tmp_path: Path) -> None:
+    with commands.up(Home.at(tmp_path)) as home:
+        head = home.git("rev-parse", "HEAD")
+        keys = sorted((tmp_path / "config" / "nerv").rglob("*"))
+        home.nerv("reset", "--yes")
+        assert not (home.folder / ".nerv").exists()
+        assert home.git("rev-parse", "HEAD") == head
+        assert sorted((tmp_path / "config" / "nerv").rglob("*")) == keys

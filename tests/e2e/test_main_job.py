@@ -1,0 +1,246 @@
+"""The main job as a newcomer does it: one platform from nothing to healthy, seen through the real clients."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support import commands
+from tests.support.commands import BIN, Home, eventually
+
+pytestmark = [pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    base = tmp_path_factory.mktemp("main")
+    with commands.up(Home.at(base)) as running:
+        yield running
+    assert commands.processes_of(base) == []
+
+
+def test_status_ends_with_everything_ready(home: Home) -> None:
+    status = home.status()
+    assert status["healthy"], status["waiting"]
+    assert [k["name"] for k in status["kustomizations"]] == ["apps", "apps-config", "flux-system"]
+    assert {k["ready"] for k in status["kustomizations"]} == {"True"}
+    assert sorted(r["name"] for r in status["releases"]) == ["cert-manager", "longhorn", "metallb", "traefik"]
+    assert {r["ready"] for r in status["releases"]} == {"True"}
+    assert Counter(pod["namespace"] for pod in status["pods"]) == {
+        "longhorn-system": 19,
+        "flux-system": 4,
+        "cert-manager": 3,
+        "metallb-system": 2,
+        "kube-system": 2,
+        "traefik-system": 1,
+    }
+    assert all(pod["ready"] for pod in status["pods"])
+    assert [(a["service"], a["address"]) for a in status["addresses"]] == [("traefik", "192.168.1.111")]
+    text = home.nerv("status").stdout
+    assert "3 of 3 Kustomizations Ready, 4 of 4 HelmReleases Ready, 31 of 31 pods Running" in text
+
+
+def test_nothing_simulated_pretends(home: Home) -> None:
+    pods = home.get("pods", "-A")["items"]
+    runtimes = {pod["metadata"]["name"]: pod["metadata"]["annotations"]["nerv.dev/runtime"] for pod in pods}
+    assert set(runtimes.values()) <= {"process", "embedded", "simulated"}
+    assert [r for name, r in runtimes.items() if name.startswith(("traefik-", "nerv-console-"))] == ["process"] * 2
+
+
+def test_kubectl_reads_everything(home: Home) -> None:
+    table = home.kubectl("get", "ks,hr,pods,svc", "-A")
+    assert re.search(r"apps-config\s+\S+\s+True\s+Applied revision: main@sha1:", table)
+    assert re.search(r"traefik-system\s+service/traefik\s+LoadBalancer\s+10\.43\.\S+\s+192\.168\.1\.111", table)
+    described = home.kubectl("describe", "helmrelease", "-n", "traefik-system", "traefik")
+    assert "Helm install succeeded for release traefik-system/traefik.v1 with chart traefik@37.1.1" in described
+    assert "FIELDS:" in home.kubectl("explain", "helmrelease.spec")
+    assert "Traefik version" in home.kubectl("logs", "-n", "traefik-system", "deploy/traefik")
+
+
+def test_kubectl_writes_as_on_any_cluster(home: Home) -> None:
+    manifest = home.folder.parent / "config-map.yaml"
+    manifest.write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: mine, namespace: default}\ndata: {a: b}\n")
+    assert "serverside-applied" in home.kubectl("apply", "--server-side", "-f", str(manifest))
+    watch = subprocess.Popen(
+        [
+            str(BIN / "kubectl"),
+            "--kubeconfig",
+            str(home.folder / ".nerv" / "kubeconfig"),
+            "get",
+            "cm",
+            "mine",
+            "-w",
+            "-o",
+            "name",
+        ],
+        env=home.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert watch.stdout is not None
+        assert watch.stdout.readline() == "configmap/mine\n"
+        home.kubectl("label", "configmap", "mine", "seen=yes")
+        assert watch.stdout.readline() == "configmap/mine\n"
+    finally:
+        watch.kill()
+        watch.communicate()
+    home.kubectl("delete", "configmap", "mine")
+
+
+def test_helm_lists_four_releases_with_history(home: Home) -> None:
+    import helm_python
+
+    content = (home.folder / ".nerv" / "kubeconfig").read_text()
+    with helm_python.Config(kubeconfig_content=content, namespace="traefik-system") as config:
+        listed = config.list(all_namespaces=True)
+        assert sorted(release["name"] for release in listed) == ["cert-manager", "longhorn", "metallb", "traefik"]
+        history = config.history("traefik")
+    assert [release["status"] for release in history][-1] == "deployed"
+
+
+def _curl(home: Home, name: str, *more: str) -> str:
+    host, port = _published(home)
+    done = home.run(
+        "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}",
+        "--cacert", str(home.folder / ".nerv" / "ca.crt"),
+        "--connect-to", f"{name}.nerv.local:{port}:{host}:{port}",
+        *more, f"https://{name}.nerv.local:{port}/",
+    )  # fmt: skip
+    return done.stdout
+
+
+def _published(home: Home) -> tuple[str, int]:
+    published = json.loads((home.folder / ".nerv" / "published.json").read_text())
+    host, port = published["192.168.1.111"]["443"]
+    return host, port
+
+
+def _password(home: Home) -> str:
+    text = (home.folder.parent / "config" / "nerv" / home.folder.name / "credentials").read_text()
+    return text.strip().splitlines()[-1].partition(":")[2].strip()
+
+
+@pytest.mark.parametrize("name", ["traefik", "longhorn", "flux"])
+def test_dashboards_verify_and_ask_for_a_login(home: Home, name: str) -> None:
+    assert _curl(home, name) == "401"
+    assert _curl(home, name, "-L", "-u", f"admin:{_password(home)}") == "200"
+    assert _curl(home, name, "-u", "admin:wrong") == "401"
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs Chromium")
+def test_a_browser_sees_the_live_state(home: Home, tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    from nerv.operations import access
+
+    host, port = _published(home)
+    ca = (home.folder / ".nerv" / "ca.crt").read_text()
+    arguments = [
+        f"--host-resolver-rules=MAP *.nerv.local {host}",
+        f"--ignore-certificate-errors-spki-list={access.spki_pin(ca)}",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-gpu",
+    ]
+    credentials = {"username": "admin", "password": _password(home)}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=arguments, chromium_sandbox=False
+        )
+        context = browser.new_context(http_credentials=credentials, viewport={"width": 1360, "height": 1000})
+        page = context.new_page()
+        page.goto(f"https://flux.nerv.local:{port}/")
+        page.get_by_text("apps-config", exact=True).wait_for()
+        page.get_by_text("Helm install succeeded").first.wait_for()
+        home.kubectl("annotate", "ns", "default", "seen=by-browser")
+        home.kubectl(
+            "patch", "ks", "-n", "flux-system", "apps-config", "--type=merge", "-p", '{"spec":{"suspend":true}}'
+        )
+        try:
+            page.get_by_text("Suspended", exact=True).wait_for()
+        finally:
+            home.kubectl(
+                "patch", "ks", "-n", "flux-system", "apps-config", "--type=merge", "-p", '{"spec":{"suspend":false}}'
+            )
+        page.goto(f"https://longhorn.nerv.local:{port}/")
+        page.get_by_text("Volumes", exact=True).first.wait_for()
+        page.goto(f"https://traefik.nerv.local:{port}/dashboard/")
+        page.get_by_text("Entrypoints").first.wait_for()
+        browser.close()
+
+
+def _edit(home: Home, old: str, new: str) -> None:
+    path = home.folder / "apps" / "traefik" / "release.yaml"
+    text = path.read_text()
+    assert old in text, text
+    path.write_text(text.replace(old, new))
+
+
+def _condition(home: Home, kind: str, namespace: str, name: str) -> dict[str, str]:
+    status = home.get(kind, "-n", namespace, name).get("status", {})
+    return next((c for c in status.get("conditions", []) if c["type"] == "Ready"), {})
+
+
+def test_an_edit_is_applied_and_its_revert_undone(home: Home) -> None:
+    def replicas() -> int:
+        return int(home.get("deployment", "-n", "traefik-system", "traefik")["spec"]["replicas"])
+
+    assert replicas() == 1
+    _edit(home, "replicas: 1", "replicas: 2")
+    home.commit("Two Traefiks")
+    eventually(lambda: replicas() == 2, "the edited value in the Deployment")
+    home.git("revert", "--no-edit", "HEAD")
+    eventually(lambda: replicas() == 1, "the reverted value")
+    eventually(lambda: home.status()["healthy"], "health after the revert")
+
+
+def test_bad_yaml_says_so_and_the_rest_stays_healthy(home: Home) -> None:
+    (home.folder / "apps" / "broken.yaml").write_text("kind: [\n")
+    kustomization = home.folder / "apps" / "kustomization.yaml"
+    kustomization.write_text(kustomization.read_text().replace("resources:\n", "resources:\n  - broken.yaml\n"))
+    home.commit("Break it")
+    eventually(lambda: _condition(home, "ks", "flux-system", "apps").get("reason") == "BuildFailed", "BuildFailed")
+    assert all(release["ready"] == "True" for release in home.status()["releases"])
+    assert _curl(home, "traefik") == "401"
+    home.git("revert", "--no-edit", "HEAD")
+    eventually(lambda: home.status()["healthy"], "health after the revert")
+
+
+def test_an_unknown_chart_value_is_named_by_the_release(home: Home) -> None:
+    path = home.folder / "apps" / "cert-manager" / "release.yaml"
+    path.write_text(path.read_text().replace("  values:\n", "  values:\n    noSuchValue: 1\n"))
+    home.commit("A typo")
+    failed = eventually(
+        lambda: "noSuchValue" in _condition(home, "hr", "cert-manager", "cert-manager").get("message", ""),
+        "the release to name the value",
+    )
+    assert failed
+    assert _condition(home, "hr", "cert-manager", "cert-manager")["reason"] == "UpgradeFailed"
+    home.git("revert", "--no-edit", "HEAD")
+    eventually(lambda: home.status()["healthy"], "health after the revert")
+
+
+def test_a_missing_dependency_is_named(home: Home) -> None:
+    path = next((home.folder / "clusters").glob("*/apps-config.yaml"))
+    path.write_text(re.sub(r"(dependsOn:\n\s*- name: )apps\n", r"\1nothing\n", path.read_text()))
+    home.commit("A dependency that is not there")
+    eventually(
+        lambda: _condition(home, "ks", "flux-system", "apps-config").get("reason") == "DependencyNotReady",
+        "DependencyNotReady",
+    )
+    assert "flux-system/nothing" in _condition(home, "ks", "flux-system", "apps-config")["message"]
+    home.git("revert", "--no-edit", "HEAD")
+    eventually(lambda: home.status()["healthy"], "health after the revert")
+
+
+def test_a_second_up_says_that_it_runs(home: Home) -> None:
+    done = home.nerv("up", str(home.folder), code=1)
+    assert f"runs already (pid {home.pid()})" in done.stderr
+    assert home.folder.name in home.nerv("list").stdout
