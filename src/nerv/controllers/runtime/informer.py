@@ -263,8 +263,10 @@ class Informers:
         return self._start(resource, namespace, label_selector, field_selector, None)
 
     def metadata(self, resource: Resource) -> Informer:
-        """The shared informer that keeps `apiVersion`, `kind` and `metadata` alone, in all namespaces."""
-        return self._start(resource, None, "", "", _metadata_only)
+        """The shared informer of at least `apiVersion`, `kind` and `metadata`, in all namespaces: that of whole objects
+        where it runs already, else one that keeps no more than these."""
+        whole = self._informers.get((resource.group, resource.version, resource.plural, None, "", "", True))
+        return whole or self._start(resource, None, "", "", _metadata_only)
 
     def find(self, resource: Resource) -> tuple[Informer, ...]:
         """The informers over all of a resource's objects that run now; none is started."""
