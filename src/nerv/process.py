@@ -109,18 +109,27 @@ async def start(
     log: Path | None = None,
     stdin: int = asyncio.subprocess.DEVNULL,
     stdout: int | None = None,
+    stderr: int | None = None,
     clean_env: bool = False,
     pass_fds: Sequence[int] = (),
 ) -> Child:
     """Start `command` in a process group of its own. Output is appended to `log` (mode 0600), else discarded.
 
-    With `clean_env` the child gets `env` alone. `stdin` and `stdout` take asyncio.subprocess.PIPE for talking to it.
+    With `clean_env` the child gets `env` alone. `stdin`, `stdout` and `stderr` take asyncio.subprocess.PIPE for
+    talking to it, or an open descriptor.
     Raises NervError when the program is missing.
     """
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if log else asyncio.subprocess.DEVNULL
     try:
         handle = await _spawn(
-            command, cwd, env, stdin, stdout if stdout is not None else output, output, clean_env, pass_fds
+            command,
+            cwd,
+            env,
+            stdin,
+            stdout if stdout is not None else output,
+            stderr if stderr is not None else output,
+            clean_env,
+            pass_fds,
         )
     finally:
         if log:
