@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import orjson
 
 from nerv.apiserver.registry import Served
@@ -17,6 +18,12 @@ from nerv.kube.objects import Object
 from nerv.kube.selectors import FieldSelector
 
 _JSON = "application/json"
+_META = "meta.k8s.io/v1"
+_SERVED_TYPES = frozenset({_JSON, "*/*", "application/*"})
+_PLAIN_ACCEPTS = frozenset(
+    {_JSON, "*/*", "application/json, */*", "application/vnd.kubernetes.protobuf,application/json"}
+)
+"""The usual values, known without parsing."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,25 @@ class Shape:
 
 
 def negotiate(served: Served, request: Request) -> Shape:
-    """The shape that a request accepts. Raises errors.NotAcceptable."""
-    return _plain(served)
+    """The shape that a request accepts: the first alternative that can be served. Raises errors.NotAcceptable."""
+    accept = request.headers.get("accept") or "*/*"
+    shape = _plain(served)
+    if accept in _PLAIN_ACCEPTS:
+        return shape
+    for alternative in accept.split(","):
+        kind, *rest = (part.strip() for part in alternative.split(";"))
+        if kind not in _SERVED_TYPES:
+            continue
+        fields = dict(part.partition("=")[::2] for part in rest)
+        match fields.get("as"):
+            case None:
+                return shape
+            case "PartialObjectMetadata" | "PartialObjectMetadataList" if fields.get("v") == "v1":
+                return _partial(served)
+    raise errors.NotAcceptable(
+        f"only the following media types are accepted: {_JSON}, {_JSON};as=Table;v=v1;g=meta.k8s.io, "
+        f"{_JSON};as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
+    )
 
 
 def _plain(served: Served) -> Shape:
@@ -42,12 +66,8 @@ def _plain(served: Served) -> Shape:
     head = f'{{"kind":"{resource.kind}List","apiVersion":"{resource.api_version}","metadata":'.encode()
 
     def join(items: Sequence[bytes], version: str, following: str, remaining: int) -> bytes:
-        metadata: Object = {"resourceVersion": version}
-        if following:
-            metadata["continue"] = following
-        if remaining:
-            metadata["remainingItemCount"] = remaining
-        return b"".join((head, orjson.dumps(metadata), b',"items":[', b",".join(items), b"]}"))
+        metadata = orjson.dumps(_list_metadata(version, following, remaining))
+        return b"".join((head, metadata, b',"items":[', b",".join(items), b"]}"))
 
     def bookmark(version: int) -> Object:
         return {
@@ -57,6 +77,41 @@ def _plain(served: Served) -> Shape:
         }
 
     return Shape((resource.api_version, "object"), _JSON, lambda raw: raw, None, join, bookmark)
+
+
+class _OnlyMetadata(msgspec.Struct):
+    metadata: msgspec.Raw
+
+
+_metadata = msgspec.json.Decoder(_OnlyMetadata)
+
+
+def _partial(served: Served) -> Shape:
+    """Metadata alone, without parsing the rest."""
+    head = f'{{"kind":"PartialObjectMetadata","apiVersion":"{_META}","metadata":'.encode()
+
+    def show(raw: bytes) -> bytes:
+        return b"".join((head, bytes(_metadata.decode(raw).metadata), b"}"))
+
+    list_head = f'{{"kind":"PartialObjectMetadataList","apiVersion":"{_META}","metadata":'.encode()
+
+    def join(items: Sequence[bytes], version: str, following: str, remaining: int) -> bytes:
+        metadata = orjson.dumps(_list_metadata(version, following, remaining))
+        return b"".join((list_head, metadata, b',"items":[', b",".join(map(show, items)), b"]}"))
+
+    def bookmark(version: int) -> Object:
+        return {"kind": "PartialObjectMetadata", "apiVersion": _META, "metadata": {"resourceVersion": str(version)}}
+
+    return Shape(("partial",), _JSON, show, show, join, bookmark)
+
+
+def _list_metadata(version: str, following: str, remaining: int) -> Object:
+    metadata: Object = {"resourceVersion": version}
+    if following:
+        metadata["continue"] = following
+    if remaining:
+        metadata["remainingItemCount"] = remaining
+    return metadata
 
 
 _EVENT_FIELDS = (

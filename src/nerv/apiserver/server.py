@@ -14,6 +14,7 @@ import orjson
 from nerv import tasks
 from nerv.apiserver import bootstrap, custom, handlers, requests
 from nerv.apiserver.admission import MUTATING, VALIDATING
+from nerv.apiserver.authentication import Authenticator
 from nerv.apiserver.context import Context
 from nerv.apiserver.direct import DirectTransport
 from nerv.apiserver.discovery import Discovery
@@ -22,8 +23,12 @@ from nerv.apiserver.identity import ADMIN, User
 from nerv.apiserver.registry import Registry
 from nerv.apiserver.requests import Call
 from nerv.apiserver.store import Change, Store
+from nerv.apiserver.tokens import Signer
+from nerv.certificates import KeyPair
 from nerv.errors import NervError
+from nerv.http import tls
 from nerv.http.messages import Answer, Request, Response
+from nerv.http.server import Server, listen
 from nerv.kube import errors
 from nerv.kube.client import Client
 
@@ -35,11 +40,30 @@ def system_now() -> datetime:
     return datetime.now(UTC)
 
 
+Egress = Callable[[str, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+"""Dials an address of the cluster's network: a webhook's pod, a kubelet."""
+
+
 @dataclass(frozen=True)
 class Config:
-    """What an API server needs to know."""
+    """What an API server needs to know. Without `serving` it does not listen: only direct clients reach it."""
 
     database: Path
+    service_account_key: str
+    """Private EC key, PEM, that signs service account tokens."""
+    ca_pem: str
+    """Published to pods as kube-root-ca.crt; client certificates and kubelets are of this authority."""
+    serving: KeyPair | None = None
+    kubelet_client: KeyPair | None = None
+    """Shown to kubelets."""
+    issuer: str = "https://kubernetes.default.svc.cluster.local"
+    service_cidr: str = "10.43.0.0/16"
+    host: str = "127.0.0.1"
+    port: int = 0
+    unix: Path | None = None
+    """A socket beside host and port, with the same TLS: the network gives it the address of the Service."""
+    egress: Egress | None = None
+    audit: Path | None = None
     now: Callable[[], datetime] = system_now
 
 
@@ -49,6 +73,9 @@ class ApiServer:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._store = Store(config.database)
+        self._signer = Signer(config.service_account_key, config.issuer)
+        self._authenticator = Authenticator(self._store, self._signer, config.now)
+        self._servers: list[Server] = []
         self._context = Context(self._store, Registry(), config.now, MUTATING, VALIDATING)
         self._endpoints = Endpoints(Discovery(self._context.registry))
         self._tasks = tasks.Supervisor()
@@ -63,11 +90,32 @@ class ApiServer:
         await bootstrap.create_namespaces(self.direct(ADMIN))
         self._definitions_changed.set()
         self._tasks.start("custom-resource-cleanup", self._clean_definitions)
+        await self._listen()
 
     async def stop(self) -> None:
         """End all work; what was acknowledged is durable."""
+        for server in self._servers:
+            await server.close()
         await self._tasks.stop()
         await self._store.close()
+
+    @property
+    def port(self) -> int:
+        """The TCP port it listens on; 0 if it does not."""
+        return self._servers[0].port if self._servers else 0
+
+    @property
+    def url(self) -> str:
+        """Where clients on this machine reach it."""
+        return f"https://{self._config.host}:{self.port}"
+
+    def handle(self, request: Request) -> Answer | Awaitable[Answer]:
+        """Answer a request from a socket."""
+        try:
+            user = self._authenticator.identify(request)
+        except errors.ApiError as error:
+            return _refusal(error)
+        return self.serve(request, user)
 
     def direct(self, user: User, *, user_agent: str = "nerv", field_manager: str = "nerv") -> Client:
         """A client in this process that acts as `user`."""
@@ -92,6 +140,15 @@ class ApiServer:
             return _refusal(error)
         except NervError as error:
             return _refusal(errors.InternalError(f"Internal error occurred: {error.message}"))
+
+    async def _listen(self) -> None:
+        config = self._config
+        if config.serving is None:
+            return
+        context = tls.server_context(config.serving.certificate, config.serving.key, config.ca_pem)
+        self._servers.append(await listen(self.handle, host=config.host, port=config.port, ssl=context))
+        if config.unix:
+            self._servers.append(await listen(self.handle, unix=config.unix, ssl=context))
 
     def _follow(self, change: Change) -> None:
         custom.follow(self._context, change)
