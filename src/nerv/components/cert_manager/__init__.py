@@ -1,0 +1,1 @@
+"""Room of cert_manager: see README.md beside this file."""

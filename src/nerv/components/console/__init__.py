@@ -1,0 +1,1 @@
+"""Room of console: see README.md beside this file."""

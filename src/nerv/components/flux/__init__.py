@@ -1,0 +1,1 @@
+"""Room of flux: see README.md beside this file."""

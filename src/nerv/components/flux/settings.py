@@ -1,0 +1,23 @@
+"""`spec.components.flux`"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from nerv.platform.base import ComponentSettings
+from nerv.platform.types import Duration
+
+
+class FluxSettings(ComponentSettings):
+    """Flux: reconciles the repository."""
+
+    enabled: Literal[True] = True
+    """Always true: everything else is installed by Flux."""
+    interval: Duration = "10m0s"
+    """How often what is in the cluster is compared with the repository."""
+    retry_interval: Duration = "30s"
+    """How soon a failed reconciliation is tried again."""
+    timeout: Duration = "15m0s"
+    """How long the components may take to become ready; a first start pulls all images."""
+    network_policies: bool = True
+    """Let only what Flux needs reach its controllers."""

@@ -1,0 +1,1 @@
+"""Room of longhorn: see README.md beside this file."""

@@ -1,0 +1,1 @@
+"""Room of metallb: see README.md beside this file."""

@@ -1,0 +1,1 @@
+"""Room of traefik: see README.md beside this file."""
