@@ -23,7 +23,7 @@ class NetworkConfig:
 
 
 class DialError(ConnectionError):
-    """A cluster address could not be reached; worded as Go does: `dial tcp 10.43.0.5:80: connect: connection refused`."""
+    """A cluster address could not be reached; in Go's words: `dial tcp 10.43.0.5:80: connect: connection refused`."""
 
 
 class NameTable(NamedTuple):
