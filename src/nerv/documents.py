@@ -68,8 +68,12 @@ def _construct_mapping(loader: yaml.CSafeLoader, node: yaml.MappingNode) -> dict
 _Loader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
 
 
+# PyYAML takes `1e3` for a text and writes it bare; go-yaml and the loader here read a number
+_BARE_EXPONENT = re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$")
+
+
 def _represent_text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None
+    style = "|" if "\n" in text else "'" if _BARE_EXPONENT.match(text) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
