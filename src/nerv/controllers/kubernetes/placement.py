@@ -62,8 +62,9 @@ def preferred_score(pod: Object, node: Object) -> int:
 
 def taints(node: Object) -> list[Object]:
     """`spec.taints`; a node that is `unschedulable` counts as tainted so."""
-    found = list(node["spec"].get("taints") or [])
-    if node["spec"].get("unschedulable") and not any(each["key"] == UNSCHEDULABLE for each in found):
+    spec = node.get("spec") or {}
+    found = list(spec.get("taints") or [])
+    if spec.get("unschedulable") and not any(each["key"] == UNSCHEDULABLE for each in found):
         found.append({"key": UNSCHEDULABLE, "effect": "NoSchedule"})
     return found
 

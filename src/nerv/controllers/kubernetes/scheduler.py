@@ -207,7 +207,7 @@ def _traits(node: Object) -> tuple[object, ...]:
 
 def _fixed_reason(pod: Object, node: Object) -> str:
     """Why the pod can never run there, whatever else leaves the node; empty if nothing speaks against it."""
-    if node["spec"].get("unschedulable") and placement.untolerated(
+    if (node.get("spec") or {}).get("unschedulable") and placement.untolerated(
         pod, {"spec": {"unschedulable": True}}, ("NoSchedule",)
     ):
         return "node(s) were unschedulable"

@@ -75,8 +75,8 @@ def numbers(deployment: Object, sets: Sequence[Object], new: Object | None, now:
 
 def deadline(deployment: Object) -> int | None:
     """progressDeadlineSeconds, None where there is none."""
-    seconds = deployment["spec"].get("progressDeadlineSeconds")
-    return None if seconds is None or seconds == _NO_DEADLINE else int(seconds)
+    seconds = deployment["spec"].get("progressDeadlineSeconds", 600)
+    return None if seconds == _NO_DEADLINE else int(seconds)
 
 
 def is_complete(deployment: Object, status: Object) -> bool:
