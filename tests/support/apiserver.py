@@ -9,9 +9,10 @@ Use, in any test module:
             client = server.direct(ADMIN)
             await client.create(CONFIG_MAPS, {...})
 
-With `running(tmp_path, serving=serving())` it listens on 127.0.0.1 (`server.url`), and `kubeconfig(server, tmp_path)`
-is a file for kubectl. Or the fixtures `apiserver` and `client` of `tests/conftest.py` (client speaks as system:admin). Every server has the
-namespaces default, kube-system, kube-public and kube-node-lease.
+With `running(tmp_path, serving=serving())` it listens on 127.0.0.1 (`server.url`), and
+`kubeconfig(server, tmp_path)` is a file for kubectl. Or use the fixtures `apiserver` and `client` of
+`tests/conftest.py` (the client speaks as system:admin). Every server has the namespaces default, kube-system,
+kube-public and kube-node-lease.
 """
 
 from __future__ import annotations

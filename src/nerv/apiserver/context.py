@@ -41,6 +41,10 @@ Plugin = Callable[["Context", Attributes], Awaitable[None] | None]
 """One step of admission. Raises errors.ApiError to refuse."""
 
 
+Converter = Callable[[Served, Sequence[Object], str], Awaitable[list[Object]]]
+"""Asks a resource's conversion webhook for objects in another apiVersion."""
+
+
 @dataclass
 class Context:
     """One API server's inner state."""
@@ -48,5 +52,6 @@ class Context:
     store: Store
     registry: Registry
     now: Callable[[], datetime]
+    convert: Converter
     mutating: Sequence[Plugin] = ()
     validating: Sequence[Plugin] = ()

@@ -1,7 +1,8 @@
-"""PATCH: the four media types, each a function from the present object to the wanted one."""
+"""PATCH: four media types, each a way from the present object to the wanted one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from nerv.apiserver import bodies, writes
@@ -9,26 +10,103 @@ from nerv.apiserver.context import Context
 from nerv.apiserver.registry import Served
 from nerv.apiserver.requests import Call
 from nerv.apiserver.writes import Written
-from nerv.kube import errors
+from nerv.kube import errors, ownership, patches
 from nerv.kube.objects import Object
+
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+JSON = "application/json-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
 
 
 async def patch(context: Context, served: Served, call: Call) -> Written:
-    """Apply the patch of a request. Raises errors.UnsupportedMedia, errors.Invalid."""
-    body = bodies.parse(call.request)
+    """Apply the patch of a request. Raises errors.ApiError."""
     kind = bodies.media_type(call.request)
-    if kind == "application/merge-patch+json":
-        return await writes.update(context, served, call, lambda old: _merged(served, old, body))
-    raise errors.UnsupportedMedia(f"the body of the request was in an unknown format: {kind}")
+    if kind in (APPLY, "application/apply-patch+cbor"):
+        return await _apply(context, served, call)
+    body = bodies.parse(call.request)
+    change = _change(served, kind, body)
+
+    def make(old: Object) -> Object:
+        try:
+            return change(old)
+        except patches.TestFailed as error:
+            # a failed test is about the object's state: 422 as the real server answers
+            raise errors.Invalid(f"the server rejected our request due to an error in our request: {error}") from None
+        except patches.PatchError as error:
+            raise errors.BadRequest(str(error)) from None
+
+    return await writes.update(context, served, call, make)
 
 
-def _merged(served: Served, old: Object, body: Any) -> Object:
-    for key, value in body.items():
-        if value is None:
-            old.pop(key, None)
-        elif isinstance(value, dict):
-            present = old.get(key)
-            old[key] = _merged(served, present if isinstance(present, dict) else {}, value)
-        else:
-            old[key] = value
-    return old
+def change_of(served: Served, call: Call) -> Callable[[Object], Object]:
+    """The change that a patch request describes, for parts of objects such as Scale. Raises errors.ApiError."""
+    return _change(served, bodies.media_type(call.request), bodies.parse(call.request))
+
+
+def _change(served: Served, kind: str, body: Any) -> Callable[[Object], Object]:
+    if kind == JSON:
+        return lambda old: patches.json_patch(old, body)
+    if not isinstance(body, dict):
+        raise errors.BadRequest("the patch is no object")
+    if kind == MERGE:
+        return lambda old: dict(patches.merge_patch(old, body))
+    if kind == STRATEGIC and served.builtin and served.schema is not None:
+        schema = served.schema
+        return lambda old: patches.strategic_merge(old, body, schema)
+    accepted = (JSON, MERGE, APPLY, STRATEGIC) if served.builtin else (JSON, MERGE, APPLY)
+    raise errors.UnsupportedMedia(
+        "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
+    )
+
+
+async def _apply(context: Context, served: Served, call: Call) -> Written:
+    request, target = call.request, call.target
+    applied = bodies.decode(request)
+    manager = request.param("fieldManager")
+    if not manager:
+        raise _refused("fieldManager: Required value: is required for apply patch")
+    force = request.param("force") in ("true", "1")
+    _check_identity(served, target.name, applied)
+    if served.schema is None:
+        raise errors.UnsupportedMedia(f"{served.resource.qualified} cannot be applied")
+    schema = served.schema
+
+    def make(live: Object | None) -> Object:
+        try:
+            return ownership.apply(
+                live,
+                applied,
+                manager,
+                force,
+                schema,
+                context.now(),
+                subresource=target.subresource,
+                has_status=served.has_status,
+            )
+        except ownership.ApplyConflict as conflict:
+            details = {"causes": conflict.causes()}
+            raise errors.Conflict(str(conflict), details) from None
+        except ownership.SchemaMismatch as mismatch:
+            raise errors.InternalError(str(mismatch), reason="") from None
+
+    return await writes.apply(context, served, call, make)
+
+
+def _check_identity(served: Served, name: str, applied: Object) -> None:
+    """An applied configuration names what it is. Raises errors.BadRequest."""
+    resource = served.resource
+    if applied.get("apiVersion") != resource.api_version or applied.get("kind") != resource.kind:
+        raise errors.BadRequest(
+            f"the applied object is a {applied.get('apiVersion', '')} {applied.get('kind', '')}, "
+            f"the path is that of {resource.api_version} {resource.kind}"
+        )
+    meta = applied.setdefault("metadata", {})
+    if meta.setdefault("name", name) != name:
+        raise errors.BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
+    if meta.get("managedFields"):
+        raise errors.BadRequest("metadata.managedFields must be nil")
+
+
+def _refused(text: str) -> errors.Invalid:
+    return errors.Invalid(f'PatchOptions.meta.k8s.io "" is invalid: {text}')

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from nerv.apiserver import definitions
-from nerv.kube import errors
+from nerv.kube import errors, schemas
 from nerv.kube.objects import Object
 from nerv.kube.resources import BUILTIN, EVENTS, EVENTS_V1, Resource
+from nerv.kube.schemas import Schema
 
 _NOT_STORED = frozenset({"bindings", "componentstatuses"})
 
@@ -21,8 +23,17 @@ class Served:
     resource: Resource
     key: str
     storage_version: str
+    several_versions: bool = False
+    """Stored objects may be of another version than the served one."""
     definition: definitions.Version | None = None
     """Of the CustomResourceDefinition that brought it; None for builtin resources."""
+
+    @cached_property
+    def schema(self) -> Schema | None:
+        """Of the served version; None for what has no schema of its own."""
+        if self.definition is not None:
+            return schemas.structural(self.definition.schema)
+        return schemas.builtin(self.resource.gvk)
 
     @property
     def builtin(self) -> bool:
@@ -68,7 +79,7 @@ class Registry:
         for resource in BUILTIN:
             key = EVENTS.plural if resource is EVENTS_V1 else resource.qualified
             version = EVENTS.version if resource is EVENTS_V1 else resource.version
-            self._add(Served(resource, key, version))
+            self._add(Served(resource, key, version, key == EVENTS.plural))
 
     def __iter__(self) -> Iterator[Served]:
         return iter(self._served.values())
@@ -117,8 +128,9 @@ class Registry:
     def define(self, crd: Object) -> None:
         """Serve what an established CustomResourceDefinition describes, in place of its former state."""
         self.forget(crd["metadata"]["name"])
+        several = len(crd["spec"]["versions"]) > 1
         served = [
-            Served(version.resource, crd["metadata"]["name"], definitions.storage_version(crd), version)
+            Served(version.resource, crd["metadata"]["name"], definitions.storage_version(crd), several, version)
             for version in definitions.versions(crd)
         ]
         for item in served:

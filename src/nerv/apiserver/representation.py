@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import orjson
 
+from nerv.apiserver import conversion
 from nerv.apiserver.registry import Served
 from nerv.http.messages import Request
 from nerv.kube import errors
@@ -65,9 +67,14 @@ def _plain(served: Served) -> Shape:
     resource = served.resource
     head = f'{{"kind":"{resource.kind}List","apiVersion":"{resource.api_version}","metadata":'.encode()
 
+    show: Callable[[bytes], bytes] | None = None
+    if conversion.needed(served):
+        show = partial(conversion.show, served)
+
     def join(items: Sequence[bytes], version: str, following: str, remaining: int) -> bytes:
         metadata = orjson.dumps(_list_metadata(version, following, remaining))
-        return b"".join((head, metadata, b',"items":[', b",".join(items), b"]}"))
+        shown = items if show is None else map(show, items)
+        return b"".join((head, metadata, b',"items":[', b",".join(shown), b"]}"))
 
     def bookmark(version: int) -> Object:
         return {
@@ -76,7 +83,11 @@ def _plain(served: Served) -> Shape:
             "metadata": {"resourceVersion": str(version), "creationTimestamp": None},
         }
 
-    return Shape((resource.api_version, "object"), _JSON, lambda raw: raw, None, join, bookmark)
+    return Shape((resource.api_version, "object"), _JSON, show or _as_stored, show, join, bookmark)
+
+
+def _as_stored(raw: bytes) -> bytes:
+    return raw
 
 
 class _OnlyMetadata(msgspec.Struct):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from nerv.apiserver.direct import DirectTransport
 from nerv.apiserver.discovery import Discovery
 from nerv.apiserver.endpoints import Endpoints
 from nerv.apiserver.identity import ADMIN, User
-from nerv.apiserver.registry import Registry
+from nerv.apiserver.registry import Registry, Served
 from nerv.apiserver.requests import Call
 from nerv.apiserver.store import Change, Store
 from nerv.apiserver.tokens import Signer
@@ -31,6 +31,7 @@ from nerv.http.messages import Answer, Request, Response
 from nerv.http.server import Server, listen
 from nerv.kube import errors
 from nerv.kube.client import Client
+from nerv.kube.objects import Object
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class ApiServer:
         self._signer = Signer(config.service_account_key, config.issuer)
         self._authenticator = Authenticator(self._store, self._signer, config.now)
         self._servers: list[Server] = []
-        self._context = Context(self._store, Registry(), config.now, MUTATING, VALIDATING)
+        self._context = Context(self._store, Registry(), config.now, self._convert, MUTATING, VALIDATING)
         self._endpoints = Endpoints(Discovery(self._context.registry))
         self._tasks = tasks.Supervisor()
         self._definitions_changed = asyncio.Event()
@@ -149,6 +150,9 @@ class ApiServer:
         self._servers.append(await listen(self.handle, host=config.host, port=config.port, ssl=context))
         if config.unix:
             self._servers.append(await listen(self.handle, unix=config.unix, ssl=context))
+
+    async def _convert(self, served: Served, objects: Sequence[Object], api_version: str) -> list[Object]:
+        raise errors.InternalError("no conversion")
 
     def _follow(self, change: Change) -> None:
         custom.follow(self._context, change)

@@ -1,0 +1,69 @@
+"""From what a client sent to what the schema says: unknown fields, types, canonical values, defaults, validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nerv.apiserver.registry import Served
+from nerv.http.messages import Request
+from nerv.kube import errors, schemas
+from nerv.kube.fields import FieldError
+from nerv.kube.objects import Object
+
+_MODES = ("Strict", "Warn", "Ignore")
+
+
+def field_validation(request: Request) -> str:
+    """Strict, Warn or Ignore; Warn if the client does not say. Raises errors.BadRequest."""
+    mode = request.param("fieldValidation") or "Warn"
+    if mode not in _MODES:
+        raise errors.BadRequest(f'fieldValidation: Unsupported value: "{mode}": supported values: {", ".join(_MODES)}')
+    return mode
+
+
+def decode(served: Served, obj: Object, mode: str, warnings: list[str], body: bytes = b"") -> None:
+    """Drop unknown fields, check types, write values canonically and fill in defaults, in place.
+
+    `body` is looked through for repeated keys in mode Strict. Raises errors.BadRequest.
+    """
+    schema = served.schema
+    if schema is None:
+        return
+    resource = served.resource
+    problems = schemas.duplicate_fields(body) if body and mode == "Strict" else []
+    problems += [f'unknown field "{path}"' for path in schemas.prune(obj, schema)]
+    if problems and mode == "Strict":
+        raise errors.BadRequest(
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
+            f"strict decoding error: {', '.join(problems)}"
+        )
+    if mode == "Warn":
+        warnings.extend(problem for problem in problems if problem not in warnings)
+    if served.builtin:
+        mismatch = schemas.type_error(obj, schema)
+        if mismatch:
+            raise errors.BadRequest(mismatch)
+        try:
+            schemas.normalise(obj, schema)
+        except ValueError as error:
+            raise errors.BadRequest(
+                f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {error}'
+            ) from None
+    default(served, obj)
+
+
+def default(served: Served, obj: Object) -> None:
+    """Fill in defaults, in place."""
+    if served.schema is not None and not served.builtin:
+        schemas.default(obj, served.schema)
+
+
+def validate(served: Served, obj: Object, old: Object | None, subresource: str) -> None:
+    """Raises errors.Invalid with every problem."""
+    if served.schema is None:
+        return
+    found: Sequence[FieldError] = () if served.builtin else schemas.validate(obj, served.schema, old)
+    if found:
+        name = obj["metadata"].get("name") or obj["metadata"].get("generateName") or ""
+        causes = [problem.cause() for problem in found]
+        raise errors.invalid(served.resource.kind, served.resource.group, name, causes)
