@@ -1,0 +1,158 @@
+"""Git repositories through the git program: what a reference points to, and the files of a commit.
+
+Credentials travel in the environment of the child process, never in its arguments. A bare repository is kept for each
+source, so that a new commit costs one fetch of what changed, and a look at an unchanged branch transfers nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nerv import process
+from nerv.errors import NervError, ProcessError
+
+_FIXED = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_ASKPASS": "",
+    "SSH_ASKPASS": "",
+    "LC_ALL": "C",
+}
+_LOCAL = "refs/nerv/head"
+
+
+class GitError(NervError):
+    """The remote refused, is not there, or has no such reference."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a remote is reached. `proxy` is the URL of an HTTP proxy, `ca_file` a bundle of trusted authorities."""
+
+    proxy: str = ""
+    ca_file: Path | None = None
+    username: str = ""
+    password: str = ""
+    bearer_token: str = ""
+
+    def environment(self, url: str) -> dict[str, str]:
+        """Variables for the git program that talks to `url`."""
+        settings = {"safe.directory": "*"}
+        if self.proxy:
+            settings["http.proxy"] = self.proxy
+        if self.ca_file:
+            settings["http.sslCAInfo"] = str(self.ca_file)
+        header = self._authorization()
+        if header:
+            settings[f"http.{url}.extraHeader"] = f"Authorization: {header}"
+        return {**_FIXED, **_configuration(settings)}
+
+    def _authorization(self) -> str:
+        if self.bearer_token:
+            return f"Bearer {self.bearer_token}"
+        if self.username or self.password:
+            return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+        return ""
+
+
+def _configuration(settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings that git reads from its environment."""
+    result = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (name, value) in enumerate(settings.items()):
+        result[f"GIT_CONFIG_KEY_{number}"] = name
+        result[f"GIT_CONFIG_VALUE_{number}"] = value
+    return result
+
+
+async def references(url: str, access: Access, *patterns: str, timeout: float = 60) -> dict[str, str]:
+    """The remote's references that match, with the commit of each; annotated tags point to their commit.
+
+    Raises GitError.
+    """
+    text = await _run(["ls-remote", "--quiet", url, *patterns], url, access, timeout)
+    found = dict(_reversed(line) for line in text.splitlines() if "\t" in line)
+    # `refs/tags/x^{}` is what the annotated tag `refs/tags/x` stands for
+    peeled = {name.removesuffix("^{}"): commit for name, commit in found.items() if name.endswith("^{}")}
+    return {name: commit for name, commit in (found | peeled).items() if not name.endswith("^{}")}
+
+
+def _reversed(line: str) -> tuple[str, str]:
+    commit, _, name = line.partition("\t")
+    return name, commit
+
+
+async def fetch(repository: Path, url: str, reference: str, access: Access, *, timeout: float = 60) -> str:
+    """Bring the commit of a full reference name (or a commit itself) into the bare repository, without history.
+
+    Returns the commit. Raises GitError.
+    """
+    if not (repository / "HEAD").exists():
+        await _run(["init", "--quiet", "--bare", str(repository)], url, access, timeout)
+        # files of the commit as they are, whatever its attributes ask of archives
+        (repository / "info").mkdir(exist_ok=True)
+        (repository / "info" / "attributes").write_text("* -export-ignore -export-subst\n")
+    target = ["--git-dir", str(repository)]
+    options = ["--quiet", "--force", "--no-tags", "--depth=1", "--no-write-fetch-head", "--no-auto-gc"]
+    try:
+        await _run([*target, "fetch", *options, url, f"+{reference}:{_LOCAL}"], url, access, timeout)
+        commit = (await _run([*target, "rev-parse", "--verify", f"{_LOCAL}^{{commit}}"], url, access, timeout)).strip()
+    except GitError as error:
+        raise GitError(f"unable to clone '{url}': {error.message}") from None
+    return commit
+
+
+async def export(repository: Path, commit: str, target: Path) -> None:
+    """Write the files of a commit below the new folder `target`: regular files alone, no links. Raises GitError."""
+    archive = target.with_name(target.name + ".tar")
+    try:
+        await _run(
+            ["--git-dir", str(repository), "archive", "--format=tar", "-o", str(archive), commit], "", Access(), 60
+        )
+        target.mkdir(parents=True)
+        with tarfile.open(archive) as members:
+            for member in members:
+                if member.isfile():
+                    members.extract(member, target, filter="data")
+    finally:
+        archive.unlink(missing_ok=True)
+
+
+async def subject(repository: Path, commit: str) -> str:
+    """The first line of a commit's message."""
+    text = await _run(["--git-dir", str(repository), "log", "-1", "--format=%s", commit], "", Access(), 60)
+    return text.strip()
+
+
+async def _run(arguments: Sequence[str], url: str, access: Access, timeout: float) -> str:
+    try:
+        done = await process.run(["git", *arguments], env=access.environment(url), timeout=timeout)
+    except ProcessError as error:
+        raise GitError(reason(error.output)) from None
+    except NervError as error:
+        raise GitError(error.message) from None
+    return done.stdout
+
+
+_REASONS = (
+    (re.compile(r"couldn't find remote ref (\S+)"), 'couldn\'t find remote ref "\\1"'),
+    (re.compile(r"Authentication failed|could not read Username|returned error: 401"), "authentication required"),
+    (re.compile(r"returned error: 403"), "authorization failed"),
+    (re.compile(r"returned error: 404|repository '\S+' not found"), "repository not found"),
+    (re.compile(r"(?:fatal: |error: )(.*)"), r"\1"),
+)
+
+
+def reason(output: str) -> str:
+    """What git's output comes to, in one line."""
+    for pattern, text in _REASONS:
+        match = pattern.search(output)
+        if match:
+            return match.expand(text)
+    return output.strip().splitlines()[-1] if output.strip() else "git failed without a word"
