@@ -80,6 +80,67 @@ def _represent_text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
+class _GoDumper(yaml.CSafeDumper):
+    """What go-yaml v2 writes: both are libyaml's emitter, so only the choice of styles has to be the same."""
+
+    # none of PyYAML's own resolvers: plain text then stays plain text
+    yaml_implicit_resolvers: dict[str | None, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+    @override
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+# fmt: off
+_GO_PLAIN_WORDS = frozenset({
+    "", "~", "null", "Null", "NULL", "<<",
+    "y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE",
+    "n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE",
+    ".nan", ".NaN", ".NAN", ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF",
+})
+# fmt: on
+_GO_NUMBER = re.compile(
+    r"[-+]?(?:0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO]?(?:_?[0-7])+|0|[1-9](?:_?[0-9])*)"
+    r"|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+    r"|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"
+)
+_GO_TIME = re.compile(r"\d{4}-\d{1,2}-\d{1,2}(?:(?:[Tt]| )\d{1,2}:\d{1,2}:\d{1,2}(?:\.\d+)?(?:Z|[-+]\d{2}:\d{2})?)?")
+
+
+def _go_text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
+    style = None
+    if "\n" in text:
+        style = "|"
+    elif text in _GO_PLAIN_WORDS or _GO_NUMBER.fullmatch(text) or _GO_TIME.fullmatch(text):
+        style = '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _go_plain(dumper: yaml.CSafeDumper, value: Any) -> yaml.ScalarNode:
+    text = "null"
+    if isinstance(value, bool):
+        text = "true" if value else "false"
+    elif isinstance(value, int):
+        text = str(value)
+    elif isinstance(value, float):
+        text = str(int(value)) if value.is_integer() and abs(value) < 2**63 else _go_float(value)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text)
+
+
+def _go_float(value: float) -> str:
+    """The shortest form of Go's %g: an exponent below 1e-4 and from 1e21 on."""
+    text = repr(value)
+    mantissa, _, exponent = text.partition("e")
+    if exponent and (value.is_integer() and abs(value) < 1e21):
+        return str(int(value))
+    return f"{mantissa.removesuffix('.0')}e{exponent}" if exponent else text
+
+
+_GoDumper.add_representer(str, _go_text)
+for _type in (bool, int, float, type(None)):
+    _GoDumper.add_representer(_type, _go_plain)
+
+
 class DocumentError(NervError):
     """Text that is not YAML or JSON. `line` and `column` count from 1 (0: unknown)."""
 
@@ -115,6 +176,12 @@ def dump(value: Any) -> str:
     text: str = yaml.dump(
         value, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=1000, allow_unicode=True
     )
+    return text
+
+
+def dump_sorted(value: Any) -> str:
+    """One YAML document, byte for byte as go-yaml v2 writes it with sorted keys: what Flux takes digests over."""
+    text: str = yaml.dump(value, Dumper=_GoDumper, sort_keys=True, default_flow_style=False, allow_unicode=True)
     return text
 
 

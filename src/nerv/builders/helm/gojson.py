@@ -7,11 +7,10 @@ Differences to other writers: `<`, `>`, `&`, U+2028 and U+2029 are escaped, floa
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
-_ESCAPES = str.maketrans(
-    {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029", "\x7f": "\x7f"}
-)
+_ESCAPES = str.maketrans({letter: f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"})
 
 
 class Map(dict[str, Any]):
@@ -57,7 +56,6 @@ def _scalar(value: Any) -> str:
 
 def _text(value: str) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    # json.dumps writes the other control characters as \u00XX like Go; \b and \f since Go 1.22 as well
     return text.translate(_ESCAPES)
 
 
@@ -67,13 +65,12 @@ def number(value: float) -> str:
         return "-0" if str(value).startswith("-") else "0"
     magnitude = abs(value)
     if magnitude < 1e-6 or magnitude >= 1e21:
-        mantissa, _, exponent = f"{value!r}".partition("e")
-        if not exponent:
-            mantissa, _, exponent = f"{value:.17e}".partition("e")
+        # such magnitudes always have an exponent in repr
+        mantissa, _, exponent = repr(value).partition("e")
         sign = "-" if exponent.startswith("-") else "+"
         digits = exponent.lstrip("+-").lstrip("0").zfill(1 if sign == "-" else 2)
         return f"{mantissa.removesuffix('.0')}e{sign}{digits}"
     if value.is_integer():
         return str(int(value))
     text = repr(value)
-    return f"{value:.20f}".rstrip("0") if "e" in text else text
+    return format(Decimal(text), "f") if "e" in text else text
