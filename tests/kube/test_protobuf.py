@@ -1,0 +1,222 @@
+"""Protobuf bodies: hand-built envelopes, and those that the real kubectl sends."""
+
+import asyncio
+import base64
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerv.kube import protobuf
+
+
+def varint(number: int) -> bytes:
+    number &= (1 << 64) - 1
+    out = b""
+    while number > 0x7F:
+        out += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return out + bytes([number])
+
+
+def field(number: int, value: int | bytes | str) -> bytes:
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    data = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def envelope(api_version: str, kind: str, message: bytes) -> bytes:
+    meta = field(1, api_version) + field(2, kind)
+    return b"k8s\0" + field(1, meta) + field(2, message) + field(3, "") + field(4, "")
+
+
+def entry(key: str, value: str | bytes) -> bytes:
+    return field(1, key) + field(2, value)
+
+
+METADATA = field(1, field(1, "web") + field(3, "") + field(8, b"") + field(11, entry("app", "web")))
+
+
+def test_pointers_keep_their_zero_and_other_empty_fields_go() -> None:
+    spec = field(1, 0) + field(3, b"") + field(4, b"") + field(5, 0) + field(7, 0)
+    body = envelope("apps/v1", "Deployment", METADATA + field(2, spec) + field(3, b""))
+    assert protobuf.decode(body) == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "labels": {"app": "web"}},
+        "spec": {"replicas": 0},
+    }
+
+
+def test_volume_source_is_inlined_and_an_empty_dir_survives() -> None:
+    volume = field(1, "v") + field(2, field(2, field(1, "")))
+    config = field(1, "c") + field(2, field(19, field(1, field(1, "cm")) + field(3, 420)))
+    body = envelope("v1", "Pod", METADATA + field(2, field(1, volume) + field(1, config)))
+    assert protobuf.decode(body)["spec"]["volumes"] == [
+        {"name": "v", "emptyDir": {}},
+        {"name": "c", "configMap": {"name": "cm", "defaultMode": 420}},
+    ]
+
+
+def test_numbers_or_names_quantities_and_probes() -> None:
+    port = field(1, 0) + field(2, 8080) + field(3, "")
+    named = field(1, 1) + field(2, 0) + field(3, "http")
+    limits = field(1, entry("cpu", field(1, "500m")))
+    probe = field(1, field(2, field(1, "/") + field(2, named) + field(3, "") + field(4, ""))) + field(2, 0)
+    container = field(1, "c") + field(8, limits) + field(11, probe)
+    pod = protobuf.decode(envelope("v1", "Pod", field(2, field(2, container))))
+    assert pod["spec"]["containers"] == [
+        {
+            "name": "c",
+            "resources": {"limits": {"cpu": "500m"}},
+            "readinessProbe": {"httpGet": {"path": "/", "port": "http"}},
+        }
+    ]
+    service = protobuf.decode(envelope("v1", "Service", field(2, field(1, field(3, 80) + field(4, port)))))
+    assert service["spec"]["ports"] == [{"port": 80, "targetPort": 8080}]
+
+
+def test_secret_data_becomes_base64_and_times_text() -> None:
+    meta = field(1, field(1, "s") + field(8, field(1, 1751371200)))
+    secret = meta + field(2, entry("k", b"\x00\xff")) + field(3, "Opaque")
+    assert protobuf.decode(envelope("v1", "Secret", secret)) == {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "s", "creationTimestamp": "2025-07-01T12:00:00Z"},
+        "data": {"k": base64.b64encode(b"\x00\xff").decode()},
+        "type": "Opaque",
+    }
+
+
+def test_delete_options_belong_to_every_group() -> None:
+    options = field(1, 0) + field(4, "Background")
+    assert protobuf.decode(envelope("apps/v1", "DeleteOptions", options)) == {
+        "apiVersion": "apps/v1",
+        "kind": "DeleteOptions",
+        "gracePeriodSeconds": 0,
+        "propagationPolicy": "Background",
+    }
+
+
+def test_negative_numbers_and_newer_fields() -> None:
+    body = envelope("scheduling.k8s.io/v1", "PriorityClass", METADATA + field(2, -5) + field(99, "new"))
+    assert protobuf.decode(body)["value"] == -5
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"{}", "does not appear to be a protobuf message"),
+        (envelope("example.com/v1", "Widget", b""), 'no kind "Widget" is registered for version "example.com/v1"'),
+        (envelope("v1", "Pod", METADATA)[:-20], "damaged"),
+        (envelope("v1", "Pod", b"\x0f"), "damaged"),
+    ],
+)
+def test_bad_bodies(body: bytes, message: str) -> None:
+    with pytest.raises(protobuf.ProtobufError, match=message):
+        protobuf.decode(body)
+
+
+@given(st.binary(max_size=80))
+def test_noise_is_refused_or_read_but_never_crashes(noise: bytes) -> None:
+    for body in (b"k8s\0" + noise, envelope("v1", "Pod", noise)):
+        try:
+            assert isinstance(protobuf.decode(body), dict)
+        except protobuf.ProtobufError:
+            continue
+
+
+async def _kubectl(*arguments: str) -> bytes:
+    """The body of the POST that the real kubectl sends to a server that knows the core and apps groups."""
+    bodies: list[bytes] = []
+    resources = {
+        "/api": {"kind": "APIVersions", "versions": ["v1"]},
+        "/apis": {
+            "kind": "APIGroupList",
+            "apiVersion": "v1",
+            "groups": [
+                {
+                    "name": "apps",
+                    "versions": [{"groupVersion": "apps/v1", "version": "v1"}],
+                    "preferredVersion": {"groupVersion": "apps/v1", "version": "v1"},
+                }
+            ],
+        },
+        "/api/v1": _resource_list("v1", ("namespaces", "Namespace", False), ("secrets", "Secret", True)),
+        "/apis/apps/v1": _resource_list("apps/v1", ("deployments", "Deployment", True)),
+    }
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readuntil(b"\r\n\r\n") if not reader.at_eof() else b"":
+            line, *headers = head.decode().split("\r\n")
+            sizes = [item.partition(":")[2] for item in headers if item.lower().startswith("content-length:")]
+            body = await reader.readexactly(int(sizes[0])) if sizes else b""
+            method, target, _ = line.split(" ")
+            answer = resources.get(target.partition("?")[0])
+            status = "200 OK" if answer else "404 Not Found"
+            if method == "POST":
+                bodies.append(body)
+                status, answer = "409 Conflict", None
+            text = orjson.dumps(answer or {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 409})
+            writer.write(
+                f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n".encode()
+                + text
+            )
+
+    async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionResetError):
+            writer.close()
+
+    server = await asyncio.start_server(connection, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    kubectl = Path(sys.executable).parent / "kubectl"
+    process = await asyncio.create_subprocess_exec(
+        str(kubectl), "--server", f"http://127.0.0.1:{port}", "--validate=false", *arguments,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, errors = await process.communicate()
+    server.close()
+    assert bodies, errors.decode()
+    return bodies[-1]
+
+
+def _resource_list(version: str, *kinds: tuple[str, str, bool]) -> dict[str, Any]:
+    return {
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": version,
+        "resources": [
+            {"name": name, "kind": kind, "namespaced": spaced, "singularName": "", "verbs": ["create", "get"]}
+            for name, kind, spaced in kinds
+        ],
+    }
+
+
+async def test_kubectl_creates_a_deployment(tmp_path: Path) -> None:
+    cache = f"--cache-dir={tmp_path}"
+    body = await _kubectl(cache, "create", "deployment", "web", "--image=nginx:1.27", "--replicas=0", "--port=80")
+    obj = protobuf.decode(body)
+    assert obj["metadata"] == {"name": "web", "labels": {"app": "web"}}
+    assert obj["spec"]["replicas"] == 0
+    assert obj["spec"]["selector"] == {"matchLabels": {"app": "web"}}
+    assert obj["spec"]["template"] == {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "nginx", "image": "nginx:1.27", "ports": [{"containerPort": 80}]}]},
+    }
+
+
+async def test_kubectl_creates_a_secret(tmp_path: Path) -> None:
+    body = await _kubectl(f"--cache-dir={tmp_path}", "create", "secret", "generic", "s", "--from-literal=a=b")
+    assert protobuf.decode(body) == {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "s"},
+        "data": {"a": "Yg=="},
+    }
