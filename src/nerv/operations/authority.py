@@ -1,0 +1,25 @@
+"""The dashboards' certificate authority: issued in the cluster by cert-manager, written where users can trust it."""
+
+from __future__ import annotations
+
+import base64
+
+from nerv.kube.client import Client
+from nerv.kube.errors import NotFound
+from nerv.kube.resources import SECRETS
+from nerv.operations.folder import PlatformFolder, write_private
+
+
+async def write(client: Client, folder: PlatformFolder, secret: tuple[str, str]) -> bool:
+    """Write the authority (PEM) of `secret` (namespace, name) to `.nerv/ca.crt`. False while it is not issued."""
+    try:
+        found = await client.get(SECRETS, secret[1], secret[0])
+    except NotFound:
+        return False
+    encoded = found.get("data", {}).get("tls.crt")
+    if not encoded:
+        return False
+    certificate = base64.b64decode(encoded).decode()
+    if not folder.ca_file.exists() or folder.ca_file.read_text(encoding="utf-8") != certificate:
+        write_private(folder.ca_file, certificate)
+    return True

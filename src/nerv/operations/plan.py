@@ -1,0 +1,129 @@
+"""What the running half needs from the definition, as plain values: it never sees the definition itself."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from nerv.components import catalog, cert_manager, longhorn, metallb, traefik
+from nerv.components.catalog import Platform
+from nerv.components.cert_manager import resources as cert_manager_resources
+from nerv.components.site import Program
+from nerv.errors import NervError
+from nerv.operations.bootstrap import Repository
+from nerv.operations.folder import PlatformFolder
+from nerv.operations.loading import load_definition
+from nerv.platform import versions
+from nerv.platform.models import Node
+
+CLUSTER_DOMAIN = "cluster.local"
+_DNS_HOST = 10
+"""K3s gives cluster DNS the tenth address of the Service network."""
+
+
+@dataclass(frozen=True)
+class NodePlan:
+    """One machine."""
+
+    name: str
+    address: str
+    roles: tuple[str, ...]
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ChartOrigin:
+    """A chart that the platform pins, where it comes from, and NERV's stand-in for it."""
+
+    repository: str
+    name: str
+    version: str
+    stand_in: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One platform as the running half sees it."""
+
+    name: str
+    nodes: tuple[NodePlan, ...]
+    pod_cidr: str
+    service_cidr: str
+    repository_url: str
+    branch: str
+    cluster_path: str
+    charts: tuple[ChartOrigin, ...]
+    programs: tuple[Program, ...]
+    authority_secret: tuple[str, str]
+    """namespace and name of the Secret of the dashboards' certificate authority"""
+    cluster_domain: str = CLUSTER_DOMAIN
+
+    @property
+    def api_address(self) -> str:
+        """The Service `kubernetes` has the first address."""
+        return str(IPv4Network(self.service_cidr)[1])
+
+    @property
+    def dns_address(self) -> str:
+        return str(IPv4Network(self.service_cidr)[_DNS_HOST])
+
+    def repository(self, root: Path) -> Repository:
+        """The platform's own repository in `root`."""
+        return Repository(root, self.branch, self.cluster_path)
+
+
+def load(folder: PlatformFolder) -> Plan:
+    """The plan of a folder's definition. Raises ProblemsError, NervError."""
+    return of(load_definition(folder.definition))
+
+
+def of(platform: Platform) -> Plan:
+    """The plan of a definition."""
+    spec = platform.spec
+    return Plan(
+        name=platform.name,
+        nodes=tuple(_node(node) for node in spec.nodes),
+        pod_cidr=str(spec.network.pod_cidr),
+        service_cidr=str(spec.network.service_cidr),
+        repository_url=spec.repository.url,
+        branch=spec.repository.branch,
+        cluster_path=platform.cluster_path,
+        charts=charts(),
+        programs=tuple(program for component in catalog.enabled(platform) for program in component.programs),
+        authority_secret=(cert_manager_resources.NAMESPACE, cert_manager_resources.issuer(platform.name)),
+    )
+
+
+def _node(node: Node) -> NodePlan:
+    # K3s' roles: a server with embedded etcd carries all three
+    roles = ("control-plane", "etcd", "master") if node.role == "server" else ()
+    return NodePlan(node.name, str(node.address), roles, dict(node.labels))
+
+
+def charts() -> tuple[ChartOrigin, ...]:
+    """Every pinned chart with its stand-in."""
+    rooms = (
+        (versions.METALLB, metallb),
+        (versions.TRAEFIK, traefik),
+        (versions.LONGHORN, longhorn),
+        (versions.CERT_MANAGER, cert_manager),
+    )
+    return tuple(
+        ChartOrigin(chart.repository, chart.name, chart.version, Path(next(iter(room.__path__))) / "standin")
+        for chart, room in rooms
+    )
+
+
+def command(program: Program) -> tuple[str, ...]:
+    """The executable of a process program. Raises NervError when it is not installed."""
+    if program.name == "nerv":
+        return (sys.executable, "-m", "nerv")
+    beside = Path(sys.executable).parent / program.name
+    found = str(beside) if beside.exists() else shutil.which(program.name)
+    if not found:
+        raise NervError(f"`{program.name}`, which runs image {program.image}, is not installed", "set NERV up again")
+    return (found,)
