@@ -76,6 +76,10 @@ class Network(Protocol):
         """Make the network namespace of a pod; one of the same name is replaced."""
         ...
 
+    def host(self, address: str) -> PodNetwork:
+        """The cluster's own network, for a pod that uses its node's (`address`)."""
+        ...
+
     async def remove_pod(self, name: str) -> None:
         """Take it away; an unknown name is no error."""
         ...

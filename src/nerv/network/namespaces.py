@@ -173,6 +173,10 @@ class NamespaceNetwork:
         answer = await self._order({"do": "add_pod", "name": name, "address": address})
         return PodNetwork(f"/proc/{self.pid}/ns/user", answer["network"], address)
 
+    def host(self, address: str) -> PodNetwork:
+        """The cluster's own network, for a pod that uses its node's (`address`)."""
+        return PodNetwork(f"/proc/{self.pid}/ns/user", f"/proc/{self.pid}/ns/net", address)
+
     async def remove_pod(self, name: str) -> None:
         """Take it away; an unknown name is no error."""
         await self._order({"do": "remove_pod", "name": name})

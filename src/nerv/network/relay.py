@@ -69,6 +69,8 @@ class Relay:
         link.add_address(pods.BRIDGE, self._gateway, self._pod_network.prefixlen)
         link.set_up(pods.BRIDGE)
         link.add_local_route(str(self._service_network.network_address), self._service_network.prefixlen, "lo")
+        # A pod that uses its node's network binds low ports without capabilities, as other pods do in theirs.
+        Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0")
         # With forwarding on, a pod that dials an address outside hears "network unreachable" at once.
         Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
 

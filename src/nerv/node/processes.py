@@ -161,7 +161,11 @@ async def _launch(
     finally:
         os.close(specification)
         os.close(writable)
-    pid, problem, code = await _progress(readable)
+    try:
+        pid, problem, code = await _progress(readable)
+    except asyncio.CancelledError:
+        launcher.signal(signal.SIGKILL)
+        raise
     if pid and not problem:
         return ContainerProcess(spec, launcher, pid)
     said = b"" if pid or launcher.handle.stderr is None else await launcher.handle.stderr.read()

@@ -1,0 +1,84 @@
+"""Which program a container's image stands for on this machine.
+
+An image without an entry is simulated: it goes through the same life cycle and says so (`nerv.dev/runtime`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from nerv.kube.objects import Object
+
+RUNTIME_ANNOTATION = "nerv.dev/runtime"
+PROCESS, EMBEDDED, SIMULATED = "process", "embedded", "simulated"
+
+
+@dataclass(frozen=True)
+class PodContext:
+    """What an embedded program is told. `log` writes one line to the container's log."""
+
+    pod: Object
+    container: str
+    address: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    log: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ProcessProgram:
+    """A real program. The container's own arguments follow `command`; of `command:` all but its first word do, too."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EmbeddedProgram:
+    """Work done inside NERV. With `run` the coroutine is the container: its result is the exit code, an exception is
+    logged as exit code 1. Without, a reconciler does the work and the container stays Running. `ready`, where given,
+    returns once the work has begun; until then the container is not ready."""
+
+    run: Callable[[PodContext], Awaitable[int]] | None = None
+    ready: Callable[[PodContext], Awaitable[None]] | None = None
+
+
+Program = ProcessProgram | EmbeddedProgram
+Programs = Mapping[str, Program]
+"""By image name as `image_name` gives it."""
+
+
+def image_name(image: str) -> str:
+    """The image's name without registry, tag and digest: `docker.io/library/traefik:v3` is `traefik`,
+    `quay.io/jetstack/cert-manager-controller` is `jetstack/cert-manager-controller`."""
+    name = image.partition("@")[0]
+    head, slash, rest = name.partition("/")
+    if slash and ("." in head or ":" in head or head == "localhost"):
+        name = rest
+    folder, _, last = name.rpartition("/")
+    last = last.partition(":")[0]
+    folder = "" if folder == "library" else folder
+    return f"{folder}/{last}" if folder else last
+
+
+def find(programs: Programs, image: str) -> Program | None:
+    """The program of an image, None when it is simulated."""
+    return programs.get(image_name(image))
+
+
+def runtime_of(program: Program | None) -> str:
+    """The value of the runtime annotation."""
+    match program:
+        case ProcessProgram():
+            return PROCESS
+        case EmbeddedProgram():
+            return EMBEDDED
+        case None:
+            return SIMULATED
+
+
+def pod_runtime(programs: Programs, pod: Object) -> str:
+    """Of a whole pod: process when any of its containers is one, else embedded when any is."""
+    runtimes = {runtime_of(find(programs, container["image"])) for container in pod["spec"]["containers"]}
+    return next(runtime for runtime in (PROCESS, EMBEDDED, SIMULATED) if runtime in runtimes)
