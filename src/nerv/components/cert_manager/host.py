@@ -1,0 +1,7 @@
+"""What cert-manager asks of every node: nothing."""
+
+from __future__ import annotations
+
+from nerv.components.site import Host
+
+HOST = Host()

@@ -1,0 +1,85 @@
+"""A dashboard: a name below the platform's domain, a certificate, a login, a route through Traefik.
+
+All four stand in the namespace of what they serve: Traefik follows no reference into another namespace, and a
+certificate's Secret stays with whom it belongs to. The login's Secret is written by rendering, encrypted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nerv.components.objects import Object, metadata
+from nerv.components.site import Site
+
+LOGIN = "dashboard-login"
+"""Name of the Middleware and of its Secret, whose key `users` holds htpasswd lines."""
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """What is served at https://<label>.<domain>."""
+
+    label: str
+    namespace: str
+    service: str
+    port: int | None = None
+    """Port of the Service; None for a service inside Traefik itself."""
+
+
+def objects(dashboard: Dashboard, site: Site) -> list[Object]:
+    """Certificate, login and route."""
+    return [_certificate(dashboard, site), _login(dashboard), _route(dashboard, site)]
+
+
+def _certificate(dashboard: Dashboard, site: Site) -> Object:
+    host = site.platform.host(dashboard.label)
+    return {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": "Certificate",
+        "metadata": metadata(_name(dashboard), dashboard.namespace),
+        "spec": {
+            "secretName": _secret(dashboard),
+            "commonName": host,
+            "dnsNames": [host],
+            "duration": site.certificate_duration,
+            "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
+            "usages": ["digital signature", "server auth"],
+            "issuerRef": {"group": "cert-manager.io", "kind": "ClusterIssuer", "name": site.issuer},
+        },
+    }
+
+
+def _login(dashboard: Dashboard) -> Object:
+    return {
+        "apiVersion": "traefik.io/v1alpha1",
+        "kind": "Middleware",
+        "metadata": metadata(LOGIN, dashboard.namespace),
+        "spec": {"basicAuth": {"secret": LOGIN, "realm": "NERV"}},
+    }
+
+
+def _route(dashboard: Dashboard, site: Site) -> Object:
+    service: dict[str, Any] = {"name": dashboard.service, "port": dashboard.port}
+    if dashboard.port is None:
+        service = {"kind": "TraefikService", "name": dashboard.service}
+    rule = {
+        "kind": "Rule",
+        "match": f"Host(`{site.platform.host(dashboard.label)}`)",
+        "middlewares": [{"name": LOGIN}],
+        "services": [service],
+    }
+    return {
+        "apiVersion": "traefik.io/v1alpha1",
+        "kind": "IngressRoute",
+        "metadata": metadata(_name(dashboard), dashboard.namespace),
+        "spec": {"entryPoints": ["websecure"], "routes": [rule], "tls": {"secretName": _secret(dashboard)}},
+    }
+
+
+def _name(dashboard: Dashboard) -> str:
+    return f"{dashboard.label}-dashboard"
+
+
+def _secret(dashboard: Dashboard) -> str:
+    return f"{dashboard.label}-dashboard-tls"

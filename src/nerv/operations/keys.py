@@ -1,0 +1,181 @@
+"""The operator's folder of a platform: age keys and the dashboards' password, never in the repository.
+
+    $XDG_CONFIG_HOME/nerv/<platform>/     0700, files 0600
+      operator.agekey    decrypts the repository's secrets for people
+      flux.agekey        decrypts them in the cluster: Secret flux-system/sops-age
+      credentials        the dashboards' login in clear
+
+No reset touches this folder. Losing it means that encrypted files cannot be read any more: it belongs in a backup.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import string
+from dataclasses import dataclass
+from pathlib import Path
+
+import bcrypt
+from pyrage import IdentityError, x25519
+
+from nerv import documents
+from nerv.components import definition
+from nerv.components.flux import resources as flux
+from nerv.components.flux.controllers import NAMESPACE
+from nerv.components.objects import Object, metadata
+from nerv.errors import NervError
+from nerv.operations.folder import DEFINITION, private_folder, write_private
+
+USER = "admin"
+_OPERATOR = "operator.agekey"
+_FLUX = "flux.agekey"
+CREDENTIALS = "credentials"
+_PASSWORD_LENGTH = 24
+_BCRYPT_COST = 10
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The folder and the public halves of its keys."""
+
+    folder: Path
+    operator: str
+    """age recipient of the operator"""
+    flux: str
+    """age recipient of Flux"""
+
+    @property
+    def recipients(self) -> tuple[str, str]:
+        """Who can read the secrets: operator and Flux."""
+        return self.operator, self.flux
+
+    @property
+    def operator_file(self) -> Path:
+        """The operator's key, for SOPS_AGE_KEY_FILE."""
+        return self.folder / _OPERATOR
+
+    def flux_key(self) -> str:
+        """Text of Flux's key file: `age.agekey` of the Secret sops-age."""
+        return (self.folder / _FLUX).read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The dashboards' login."""
+
+    user: str
+    password: str
+
+    def htpasswd(self) -> str:
+        """One line with a bcrypt hash; a new salt every time."""
+        hashed = bcrypt.hashpw(self.password.encode(), bcrypt.gensalt(_BCRYPT_COST)).decode()
+        return f"{self.user}:{hashed}\n"
+
+
+def folder_for(name: str) -> Path:
+    """Folder of the platform named `name`."""
+    given = os.environ.get("XDG_CONFIG_HOME", "")
+    base = Path(given) if given.startswith("/") else Path.home() / ".config"
+    return base / "nerv" / name
+
+
+def credentials_file(name: str) -> Path:
+    """File with the dashboards' login in clear (0600)."""
+    return folder_for(name) / CREDENTIALS
+
+
+def folder_of(root: Path) -> Path:
+    """Folder of the platform whose repository is `root`. Raises ProblemsError, NervError."""
+    return folder_for(definition.load(root / DEFINITION).name)
+
+
+def load(name: str) -> Keys | None:
+    """The platform's keys, or None where there are none. Raises NervError for files that are not keys."""
+    folder = folder_for(name)
+    found = [_recipient(folder / file) for file in (_OPERATOR, _FLUX)]
+    operator, flux = found
+    if operator is None and flux is None:
+        return None
+    if operator is None or flux is None:
+        missing = folder / (_OPERATOR if operator is None else _FLUX)
+        raise NervError(f"{missing} is missing", "restore the folder from your backup")
+    return Keys(folder, operator, flux)
+
+
+def create(name: str) -> Keys:
+    """The platform's keys, made where there are none. Raises NervError when the folder cannot be written."""
+    known = load(name)
+    if known is not None:
+        return known
+    folder = private_folder(folder_for(name))
+    for file in (_OPERATOR, _FLUX):
+        identity = x25519.Identity.generate()
+        write_private(folder / file, f"# public key: {identity.to_public()}\n{identity}\n")
+    made = load(name)
+    assert made is not None
+    return made
+
+
+def require(name: str) -> Keys:
+    """The platform's keys. Raises NervError where there are none."""
+    known = load(name)
+    if known is None:
+        raise NervError(
+            f"the age keys of platform {name} are not in {folder_for(name)}",
+            "restore them from your backup; to begin anew, remove .sops.yaml and secrets/, then `nerv init`",
+        )
+    return known
+
+
+def credentials(name: str) -> Credentials:
+    """The dashboards' login, made where there is none. Raises NervError for a file that is not one."""
+    path = credentials_file(name)
+    try:
+        read = documents.load(path.read_text(encoding="utf-8"))
+        return Credentials(str(read["user"]), str(read["password"]))
+    except FileNotFoundError:
+        made = Credentials(USER, _new_password())
+        write_private(path, documents.dump({"user": made.user, "password": made.password}))
+        return made
+    except (OSError, UnicodeDecodeError, documents.DocumentError, TypeError, KeyError):
+        raise NervError(f"{path} is not readable as user and password", "remove it; a new one is made") from None
+
+
+def cluster_secrets(name: str) -> tuple[Object, ...]:
+    """What a bootstrap puts into flux-system and never into Git: the key that decrypts, and the repository's login.
+
+    On this machine the mirror serves the repository and asks for no login, so that one holds no token.
+    Raises NervError where there are no keys.
+    """
+    age = {"age.agekey": require(name).flux_key()}
+    login = {"username": "git", "password": "not-needed-on-this-machine"}
+    return _secret(flux.AGE_SECRET, age), _secret(flux.SYNC, login)
+
+
+def _secret(name: str, data: dict[str, str]) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata(name, NAMESPACE),
+        "type": "Opaque",
+        "data": {key: base64.b64encode(text.encode()).decode() for key, text in data.items()},
+    }
+
+
+def _new_password() -> str:
+    # letters and digits only: it is typed by hand and pasted into URLs
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(_PASSWORD_LENGTH))
+
+
+def _recipient(path: Path) -> str | None:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        key = next(line.strip() for line in lines if line.startswith("AGE-SECRET-KEY-"))
+        return str(x25519.Identity.from_str(key).to_public())
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, StopIteration, IdentityError) as error:
+        said = error.strerror if isinstance(error, OSError) else "no age key in it"
+        raise NervError(f"{path} cannot be read: {said}", "restore it from your backup") from None
