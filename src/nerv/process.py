@@ -184,7 +184,7 @@ def run_sync(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[st
 
 
 def spawn_detached(command: Sequence[str], log: Path) -> int:
-    """Start `command` in a session of its own that outlives this process; output goes to `log` (0600). Returns the pid."""
+    """Start `command` in a session of its own that outlives this process, output in `log` (0600). Returns the pid."""
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         child = subprocess.Popen(

@@ -5,6 +5,7 @@ A domain error is one line on stderr (`nerv: ...`) and its exit code; tracebacks
 
 from __future__ import annotations
 
+import importlib
 import sys
 import traceback
 from collections.abc import Sequence
@@ -14,32 +15,52 @@ from typing import Annotated
 import click
 import typer
 
-from nerv.cli import (
-    access,
-    check,
-    console,
-    down,
-    init,
-    listing,
-    render,
-    reset,
-    schema,
-    status,
-    up,
-)
+from nerv import __version__
 from nerv.cli.context import Context
 from nerv.errors import NervError
 
-app = typer.Typer(
-    name="nerv",
-    help="A NixOS-based Kubernetes GitOps platform, kept as one typed file and run by one program.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+VERBS: tuple[tuple[str, str, str], ...] = (
+    # verb, module, function
+    ("init", "nerv.cli.init", "init"),
+    ("up", "nerv.cli.up", "up"),
+    ("down", "nerv.cli.down", "down"),
+    ("status", "nerv.cli.status", "status"),
+    ("list", "nerv.cli.listing", "list_platforms"),
+    ("reset", "nerv.cli.reset", "reset"),
+    ("check", "nerv.cli.check", "check"),
+    ("render", "nerv.cli.render", "render"),
+    ("eject", "nerv.cli.render", "eject"),
+    ("schema", "nerv.cli.schema", "schema"),
+    ("open", "nerv.cli.access", "open_dashboard"),
+    ("hosts", "nerv.cli.access", "hosts"),
+    ("trust", "nerv.cli.access", "trust"),
+    ("console", "nerv.cli.console", "console"),
 )
 
 
-@app.callback()
+def build(arguments: Sequence[str]) -> typer.Typer:
+    """The application. Where the verb is plain to see only its module is imported: starts stay fast."""
+    app = typer.Typer(
+        name="nerv",
+        help="A NixOS-based Kubernetes GitOps platform, kept as one typed file and run by one program.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    named = [verb for verb in VERBS if verb[0] in arguments]
+    for verb, module, function in named or VERBS:
+        app.command(verb)(getattr(importlib.import_module(module), function))
+    if len(named) == 1:
+        # a Typer of one command would take the verb for an argument
+        app.command("version", hidden=True)(_version)
+    return app
+
+
+def _version() -> None:
+    print(f"nerv {__version__}")
+
+
 def _options(
     context: typer.Context,
     directory: Annotated[
@@ -50,27 +71,11 @@ def _options(
     context.obj = Context(directory, debug)
 
 
-app.command("init")(init.init)
-app.command("up")(up.up)
-app.command("down")(down.down)
-app.command("status")(status.status)
-app.command("list")(listing.list_platforms)
-app.command("reset")(reset.reset)
-app.command("check")(check.check)
-app.command("render")(render.render)
-app.command("eject")(render.eject)
-app.command("schema")(schema.schema)
-app.command("open")(access.open_dashboard)
-app.command("hosts")(access.hosts)
-app.command("trust")(access.trust)
-app.command("console")(console.console)
-
-
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
     debug = "--debug" in arguments
     try:
-        result = app(args=list(arguments), standalone_mode=False)
+        result = build(arguments)(args=list(arguments), standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as help_page:
         print(help_page.format_message())

@@ -107,7 +107,7 @@ def greeting(folder: PlatformFolder, status: Status, seconds: float) -> list[str
     found = access.targets(status, collect.read_published(folder.published))
     lines += [
         f"  export KUBECONFIG={folder.kubeconfig}",
-        f"  nerv open {found[0].dashboard.name}     a browser profile that knows the names and trusts the authority, no root",
+        f"  nerv open {found[0].dashboard.name}        a browser profile with names and trust in place, no root",
         "  nerv hosts, nerv trust   the sudo lines for any browser",
         f"  {access.curl_line(folder, found[0])}",
         "",
