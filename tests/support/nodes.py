@@ -1,0 +1,238 @@
+"""A small cluster with real machines for tests: API server, controllers, network namespaces, nodes that run processes.
+
+    async with cluster(tmp_path, programs={"web": web_server()}) as world:
+        await world.create(PODS, pod("web"))
+        await world.wait(PODS, "web", is_ready)
+
+`needs_namespaces` marks tests that make user namespaces; where those are refused it says what is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.apiserver import authority, running, serving
+
+from nerv.apiserver.identity import ADMIN
+from nerv.apiserver.server import ApiServer
+from nerv.controllers.kubernetes import KubernetesConfig, controllers
+from nerv.controllers.runtime import EventRecorder, Informers, SystemClock
+from nerv.kube import objects
+from nerv.kube.client import Client
+from nerv.kube.objects import Object
+from nerv.kube.resources import EVENTS, NODES, Resource
+from nerv.network.driver import DialError, NetworkConfig
+from nerv.network.namespaces import NamespaceNetwork
+from nerv.network.services import ServiceTable
+from nerv.node.agent import NodeAgent
+from nerv.node.context import NodeConfig, NodeContext
+from nerv.node.programs import ProcessProgram, Programs
+
+PATIENCE = 20.0
+"""Seconds until a test says what it still waits for."""
+
+
+@functools.cache
+def _refusal() -> str:
+    return asyncio.run(NamespaceNetwork.available())
+
+
+needs_namespaces = pytest.mark.skipif(bool(_refusal()), reason=f"user namespaces: {_refusal()}")
+
+
+@asynccontextmanager
+async def network(**changes: Any) -> AsyncIterator[NamespaceNetwork]:
+    """A network of its own. Its folder's path is short: unix sockets allow 107 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="nerv-"))
+    made = NamespaceNetwork(NetworkConfig(folder / "run", **changes))
+    try:
+        await made.start()
+        yield made
+    finally:
+        await made.stop()
+        shutil.rmtree(folder)
+
+
+def web_server() -> ProcessProgram:
+    """A program that serves the folder it is told."""
+    return ProcessProgram((sys.executable, "-m", "http.server"))
+
+
+def shell() -> ProcessProgram:
+    """/bin/sh; the container's arguments are the shell's."""
+    return ProcessProgram(("/bin/sh",))
+
+
+def pod(name: str, image: str, *arguments: str, **spec: Any) -> Object:
+    """A pod of one container named `main`; `container` among the keywords adds fields to that."""
+    container = {"name": "main", "image": image, "args": list(arguments), **spec.pop("container", {})}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default", "labels": {"app": name}},
+        "spec": {"containers": [container], **spec},
+    }
+
+
+def is_ready(obj: Object) -> bool:
+    """Whether its Ready condition is True."""
+    return objects.is_true(obj, "Ready")
+
+
+async def http_get(network: NamespaceNetwork, address: str, port: int, path: str = "/", host: str = "x") -> bytes:
+    """The whole answer to one request, or b"" when nobody answers."""
+    try:
+        reader, writer = await network.dial(address, port)
+    except DialError:
+        return b""
+    try:
+        writer.write(f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+        return await reader.read()
+    finally:
+        writer.close()
+
+
+async def eventually(check: Callable[[], Any], what: str = "the condition") -> Any:
+    """The first true result of `check` (which may be a coroutine function)."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                result = check()
+                if asyncio.iscoroutine(result):
+                    result = await result
+                if result:
+                    return result
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"{what} never came about") from None
+
+
+@dataclass
+class World:
+    """What a test works with."""
+
+    server: ApiServer
+    client: Client
+    informers: Informers
+    network: NamespaceNetwork
+    services: ServiceTable
+    folder: Path
+    programs: Programs
+    agents: list[NodeAgent] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def create(self, resource: Resource, obj: Object) -> Object:
+        """Create an object, in `default` unless it says otherwise."""
+        if resource.namespaced:
+            obj["metadata"].setdefault("namespace", "default")
+        return await self.client.create(resource, obj)
+
+    async def wait(
+        self, resource: Resource, name: str, check: Callable[[Object], Any], namespace: str | None = "default"
+    ) -> Object:
+        """Wait until the object satisfies `check`."""
+        informer = self.informers.of(resource)
+        last: list[Object | None] = [None]
+
+        def look() -> Object | None:
+            last[0] = informer.get(namespace if resource.namespaced else None, name)
+            return last[0] if last[0] is not None and check(last[0]) else None
+
+        try:
+            found: Object = await eventually(look)
+        except AssertionError:
+            raise AssertionError(f"{resource.kind} {name} is still {last[0]}") from None
+        return found
+
+    async def gone(self, resource: Resource, name: str, namespace: str | None = "default") -> None:
+        """Wait until the object does not exist."""
+        informer = self.informers.of(resource)
+        await eventually(lambda: informer.get(namespace, name) is None, f"the end of {resource.kind} {name}")
+
+    async def reasons(self, name: str) -> list[str]:
+        """Reasons of the events about an object, in order of their messages' writing."""
+        listed = await self.client.list(EVENTS, "default")
+        return [each["reason"] for each in listed.items if each["involvedObject"]["name"] == name]
+
+    async def messages(self, name: str) -> list[str]:
+        """Messages of the events about an object."""
+        listed = await self.client.list(EVENTS, "default")
+        return [each["message"] for each in listed.items if each["involvedObject"]["name"] == name]
+
+    async def start_node(self, name: str = "n1", number: int = 1, **changes: Any) -> NodeAgent:
+        """Start the agent of one node and wait until it is Ready."""
+        config = NodeConfig(
+            **{
+                "name": name,
+                "address": f"192.168.1.{9 + number}",
+                "folder": self.folder / name,
+                "claims": self.folder / "claims",
+                "run_folder": self.network.config.run_folder,
+                "pod_cidr": f"10.42.{number - 1}.0/24",
+                "roles": ("control-plane",),
+                "ca_certificate": authority().certificate,
+                **changes,
+            }
+        )
+        context = NodeContext(
+            config=config,
+            client=self.client,
+            informers=self.informers,
+            network=self.network,
+            registry=self.services,
+            programs=self.programs,
+            events=EventRecorder(self.client, "kubelet"),
+            clock=SystemClock(),
+            sleep=asyncio.sleep,
+        )
+        agent = NodeAgent(context)
+        self.agents.append(agent)
+        self.tasks.append(asyncio.create_task(agent.run()))
+        await self.wait(NODES, name, is_ready)
+        return agent
+
+    async def stop_nodes(self) -> None:
+        """Stop every agent, as when NERV ends."""
+        agents = self.tasks[-len(self.agents) :] if self.agents else []
+        for task in agents:
+            task.cancel()
+            self.tasks.remove(task)
+        await asyncio.gather(*agents, return_exceptions=True)
+        self.agents.clear()
+
+
+@asynccontextmanager
+async def cluster(folder: Path, programs: Programs, *, node: bool = True) -> AsyncIterator[World]:
+    """Everything, and one node unless `node` is False. Whatever was started has ended afterwards."""
+    folder.chmod(0o755)
+    async with network() as net:
+        unix = net.config.run_folder / "apiserver.sock"
+        async with running(folder, serving=serving(), unix=unix, egress=net.dial) as server:
+            client = server.direct(ADMIN)
+            informers = Informers(client)
+            services = ServiceTable(informers, net)
+            await services.register("10.43.0.1", 443, unix)
+            world = World(server, client, informers, net, services, folder, programs)
+            kubernetes = controllers(client, informers, KubernetesConfig(root_ca=authority().certificate))
+            background = [asyncio.create_task(each.run()) for each in kubernetes]
+            background.append(asyncio.create_task(services.run()))
+            try:
+                if node:
+                    await world.start_node()
+                yield world
+            finally:
+                await world.stop_nodes()
+                for task in background:
+                    task.cancel()
+                await asyncio.gather(*background, return_exceptions=True)
+                await informers.stop()
