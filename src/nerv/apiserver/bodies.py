@@ -8,7 +8,7 @@ import orjson
 
 from nerv import documents
 from nerv.http.messages import Request
-from nerv.kube import errors
+from nerv.kube import errors, protobuf
 from nerv.kube.objects import Object
 
 _LARGEST = 3 << 20
@@ -37,12 +37,21 @@ def parse(request: Request) -> Any:
     kind = media_type(request)
     if kind.endswith("yaml"):
         return _yaml(request.body)
+    if kind == PROTOBUF:
+        return _protobuf(request.body)
     if kind in ("", "application/json") or kind.endswith("+json"):
         return _json(request.body)
     raise errors.UnsupportedMedia(
         "the body of the request was in an unknown format - accepted media types include: "
         f"application/json, application/yaml, {PROTOBUF}"
     )
+
+
+def _protobuf(body: bytes) -> Object:
+    try:
+        return protobuf.decode(body)
+    except ValueError as error:
+        raise errors.BadRequest(f"the object provided is unrecognized: {error}") from None
 
 
 def _json(body: bytes) -> Any:

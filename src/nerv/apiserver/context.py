@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from nerv.apiserver.access.reviews import Reviews
 from nerv.apiserver.identity import User
 from nerv.apiserver.registry import Registry, Served
 from nerv.apiserver.store import Store
+from nerv.apiserver.tokens import Signer
 from nerv.kube.objects import Object
 
 
@@ -53,5 +55,7 @@ class Context:
     registry: Registry
     now: Callable[[], datetime]
     convert: Converter
+    signer: Signer
+    reviews: Reviews
     mutating: Sequence[Plugin] = ()
     validating: Sequence[Plugin] = ()

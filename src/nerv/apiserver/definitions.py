@@ -92,22 +92,6 @@ def _deprecation(resource: Resource, item: dict[str, Any]) -> str:
     return item.get("deprecationWarning") or f"{resource.api_version} {resource.kind} is deprecated"
 
 
-def default(crd: Object) -> None:
-    """Fill in what may be left out of a definition, in place."""
-    spec = crd.get("spec")
-    if not isinstance(spec, dict) or not isinstance(spec.get("names"), dict):
-        return
-    names = spec["names"]
-    kind = names.get("kind") or ""
-    names.setdefault("singular", kind.lower())
-    names.setdefault("listKind", f"{kind}List")
-    spec.setdefault("conversion", {"strategy": "None"})
-    webhook = (spec["conversion"] or {}).get("webhook") or {}
-    service = (webhook.get("clientConfig") or {}).get("service")
-    if isinstance(service, dict):
-        service.setdefault("port", 443)
-
-
 def settle(crd: Object, others: Iterable[Object], now: datetime) -> Object:
     """The definition with its status: names accepted unless another definition of the group has them, established
     once they were accepted, and every storage version remembered."""

@@ -34,14 +34,22 @@ class Options:
     def of(cls, request: Request, dry_run: bool) -> Options:
         """Raises errors.BadRequest."""
         body: Object = bodies.decode(request) if request.body else {}
+        query: Object = {}
+        if request.param("gracePeriodSeconds"):
+            query["gracePeriodSeconds"] = int(request.param("gracePeriodSeconds"))
+        if request.param("propagationPolicy"):
+            query["propagationPolicy"] = request.param("propagationPolicy")
+        if request.param("orphanDependents"):
+            query["orphanDependents"] = request.param("orphanDependents") == "true"
+        return cls.from_object({**query, **body}, dry_run)
+
+    @classmethod
+    def from_object(cls, body: Object, dry_run: bool) -> Options:
+        """From a DeleteOptions object. Raises errors.Invalid."""
         preconditions = body.get("preconditions") or {}
-        grace = body.get("gracePeriodSeconds")
-        if grace is None and request.param("gracePeriodSeconds"):
-            grace = int(request.param("gracePeriodSeconds"))
-        propagation = body.get("propagationPolicy") or request.param("propagationPolicy")
-        orphan = body.get("orphanDependents", {"true": True, "false": False}.get(request.param("orphanDependents")))
-        if orphan is not None and not propagation:
-            propagation = "Orphan" if orphan else "Background"
+        propagation = body.get("propagationPolicy") or ""
+        if body.get("orphanDependents") is not None and not propagation:
+            propagation = "Orphan" if body["orphanDependents"] else "Background"
         if propagation not in ("", "Background", "Foreground", "Orphan"):
             raise errors.Invalid(
                 'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: '
@@ -49,7 +57,7 @@ class Options:
             )
         return cls(
             propagation,
-            grace,
+            body.get("gracePeriodSeconds"),
             preconditions.get("uid") or "",
             preconditions.get("resourceVersion") or "",
             dry_run or "All" in (body.get("dryRun") or ()),

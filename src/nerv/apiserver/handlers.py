@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Mapping
 
 import orjson
 
-from nerv.apiserver import bodies, deletion, patching, reads, representation, writes
+from nerv.apiserver import bodies, deletion, patching, reads, representation, subresources, writes
 from nerv.apiserver.context import Context
 from nerv.apiserver.registry import Served
 from nerv.apiserver.requests import Call
@@ -60,12 +60,40 @@ def _subresource(context: Context, served: Served, call: Call) -> Answer | Await
                 return _update(context, served, call)
             case _:
                 return _patch(context, served, call)
-    raise errors.NotFound("the server could not find the requested resource", {})
+    match target.subresource:
+        case "scale":
+            return subresources.scale(context, served, call)
+        case "binding":
+            return subresources.bind(context, served, call)
+        case "eviction":
+            return subresources.evict(context, served, call)
+        case "token":
+            return subresources.token(context, served, call)
+        case _:
+            raise errors.NotFound("the server could not find the requested resource", {})
 
 
 async def _create(context: Context, served: Served, call: Call) -> Answer:
     obj = _typed(served, bodies.decode(call.request))
+    if not served.stored:
+        return await _ask(context, served, call, obj)
     return _answer(served, call, await writes.create(context, served, call, obj))
+
+
+async def _ask(context: Context, served: Served, call: Call, obj: Object) -> Answer:
+    """What is answered and not stored."""
+    target = call.target
+    if served.resource.plural == "bindings":
+        pods = context.registry.require("", "v1", "pods")
+        name = obj["metadata"].get("name", "")
+        return await subresources.bind(
+            context, pods, Call(call.request, call.user, target._replace(name=name, subresource="binding"))
+        )
+    review = context.reviews.answer(served.resource, obj, call.user, target.namespace)
+    if review is None:
+        raise errors.MethodNotAllowed("the server does not allow this method on the requested resource", {})
+    review["metadata"].setdefault("creationTimestamp", None)
+    return Response(201, orjson.dumps(review))
 
 
 async def _update(context: Context, served: Served, call: Call) -> Answer:

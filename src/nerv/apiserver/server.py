@@ -13,6 +13,9 @@ import orjson
 
 from nerv import tasks
 from nerv.apiserver import bootstrap, custom, handlers, requests
+from nerv.apiserver.access import aggregation
+from nerv.apiserver.access.rbac import Authorizer
+from nerv.apiserver.access.reviews import Reviews
 from nerv.apiserver.admission import MUTATING, VALIDATING
 from nerv.apiserver.authentication import Authenticator
 from nerv.apiserver.context import Context
@@ -32,6 +35,7 @@ from nerv.http.server import Server, listen
 from nerv.kube import errors
 from nerv.kube.client import Client
 from nerv.kube.objects import Object
+from nerv.kube.resources import CLUSTER_ROLES
 
 _log = logging.getLogger(__name__)
 
@@ -77,10 +81,21 @@ class ApiServer:
         self._signer = Signer(config.service_account_key, config.issuer)
         self._authenticator = Authenticator(self._store, self._signer, config.now)
         self._servers: list[Server] = []
-        self._context = Context(self._store, Registry(), config.now, self._convert, MUTATING, VALIDATING)
+        self._authorizer = Authorizer(self._store)
+        self._context = Context(
+            store=self._store,
+            registry=Registry(),
+            now=config.now,
+            convert=self._convert,
+            signer=self._signer,
+            reviews=Reviews(self._authenticator, self._authorizer),
+            mutating=MUTATING,
+            validating=VALIDATING,
+        )
         self._endpoints = Endpoints(Discovery(self._context.registry))
         self._tasks = tasks.Supervisor()
         self._definitions_changed = asyncio.Event()
+        self._roles_changed = asyncio.Event()
 
     async def start(self) -> None:
         """Open the store and make what every cluster has. Raises NervError."""
@@ -88,9 +103,10 @@ class ApiServer:
         for entry in self._store.iterate(custom.KEY):
             custom.follow(self._context, Change(custom.KEY, entry.version, None, entry, deleted=False))
         self._store.on_commit.append(self._follow)
-        await bootstrap.create_namespaces(self.direct(ADMIN))
+        await bootstrap.prepare(self._store, self.direct(ADMIN, field_manager="kube-apiserver"))
         self._definitions_changed.set()
         self._tasks.start("custom-resource-cleanup", self._clean_definitions)
+        self._tasks.start("role-aggregation", self._gather_roles)
         await self._listen()
 
     async def stop(self) -> None:
@@ -127,6 +143,7 @@ class ApiServer:
         """Answer an authenticated request. Reads are answered at once, writes when they are durable."""
         try:
             call = Call(request, user, requests.parse(request))
+            self._authorizer.check(user, call.target)
             if not call.target.is_resource:
                 return self._endpoints.answer(call)
             answer = handlers.resource(self._context, call)
@@ -158,6 +175,15 @@ class ApiServer:
         custom.follow(self._context, change)
         if change.key == custom.KEY or self._context.registry.custom(change.key):
             self._definitions_changed.set()
+        if change.key == CLUSTER_ROLES.qualified:
+            self._roles_changed.set()
+
+    async def _gather_roles(self) -> None:
+        client = self.direct(ADMIN, field_manager="clusterrole-aggregation-controller")
+        while True:
+            await self._roles_changed.wait()
+            self._roles_changed.clear()
+            await aggregation.gather(self._store, client)
 
     async def _clean_definitions(self) -> None:
         while True:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nerv.apiserver.registry import Served
 from nerv.http.messages import Request
-from nerv.kube import errors, schemas
+from nerv.kube import defaults, errors, schemas
 from nerv.kube.fields import FieldError
 from nerv.kube.objects import Object
 
@@ -54,7 +54,9 @@ def decode(served: Served, obj: Object, mode: str, warnings: list[str], body: by
 
 def default(served: Served, obj: Object) -> None:
     """Fill in defaults, in place."""
-    if served.schema is not None and not served.builtin:
+    if served.builtin:
+        defaults.fill(obj)
+    elif served.schema is not None:
         schemas.default(obj, served.schema)
 
 

@@ -15,7 +15,7 @@ from nerv.apiserver.registry import Served
 from nerv.apiserver.requests import Call
 from nerv.apiserver.store import Entry, Stale
 from nerv.http.messages import Request
-from nerv.kube import errors, ownership
+from nerv.kube import defaults, errors, ownership
 from nerv.kube.objects import Object, clone
 
 _TRIES = 8
@@ -157,6 +157,8 @@ def _decode(served: Served, call: Call, attributes: Attributes) -> None:
 async def _admit(context: Context, attributes: Attributes) -> None:
     await _run(context, context.mutating, attributes)
     assert attributes.obj is not None
+    if attributes.operation == "CREATE" and attributes.served.builtin:
+        defaults.begin(attributes.obj)
     shaping.validate(attributes.served, attributes.obj, attributes.old, attributes.subresource)
     await _run(context, context.validating, attributes)
 

@@ -11,7 +11,7 @@ from nerv.apiserver.context import Plugin
 
 MUTATING: tuple[Plugin, ...] = (
     namespaces.must_exist,
-    namespaces.prepare,
+    namespaces.keep_spec,
     custom.settle,
 )
 VALIDATING: tuple[Plugin, ...] = (namespaces.must_not_be_deleted,)

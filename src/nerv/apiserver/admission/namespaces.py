@@ -8,8 +8,6 @@ from nerv.kube.objects import deleting
 
 KEY = "namespaces"
 _IMMORTAL = ("default", "kube-system", "kube-public")
-_CONTENT_FINALIZER = "kubernetes"
-NAME_LABEL = "kubernetes.io/metadata.name"
 
 
 def must_exist(context: Context, attributes: Attributes) -> None:
@@ -34,18 +32,12 @@ def must_exist(context: Context, attributes: Attributes) -> None:
         raise refusal
 
 
-def prepare(context: Context, attributes: Attributes) -> None:
-    """A new namespace is Active, is held by its content, and carries its name as a label."""
-    obj = attributes.obj
-    if attributes.key != KEY or obj is None:
-        return
-    if attributes.operation == "CREATE":
-        obj["spec"] = {"finalizers": [_CONTENT_FINALIZER]}
-        obj["status"] = {"phase": "Active"}
-    elif attributes.subresource != "finalize" and attributes.old:
-        obj["spec"] = attributes.old.get("spec") or {}
-    if attributes.name or obj["metadata"].get("name"):
-        obj["metadata"].setdefault("labels", {})[NAME_LABEL] = obj["metadata"]["name"]
+def keep_spec(context: Context, attributes: Attributes) -> None:
+    """The finalizers of a namespace are written through `finalize` alone."""
+    if attributes.key == KEY and attributes.operation == "UPDATE" and attributes.subresource != "finalize":
+        assert attributes.obj is not None
+        assert attributes.old is not None
+        attributes.obj["spec"] = attributes.old.get("spec") or {}
 
 
 def must_not_be_deleted(context: Context, attributes: Attributes) -> None:
