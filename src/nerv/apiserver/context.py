@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from nerv.apiserver.access.reviews import Reviews
+from nerv.apiserver.addresses import Addresses
 from nerv.apiserver.identity import User
 from nerv.apiserver.registry import Registry, Served
 from nerv.apiserver.store import Store
@@ -57,5 +58,6 @@ class Context:
     convert: Converter
     signer: Signer
     reviews: Reviews
+    addresses: Addresses
     mutating: Sequence[Plugin] = ()
     validating: Sequence[Plugin] = ()

@@ -37,12 +37,10 @@ async def spend(context: Context, pod: Object) -> None:
     def make(budget: Object) -> Object:
         status = budget.get("status") or {}
         if status.get("observedGeneration", 0) < budget["metadata"].get("generation", 0):
-            raise _too_many(name, "The disruption budget is still being processed by the server.")
+            raise _too_many("The disruption budget is still being processed by the server.")
         if status.get("disruptionsAllowed", 0) <= 0:
             wanted, healthy = status.get("desiredHealthy", 0), status.get("currentHealthy", 0)
-            raise _too_many(
-                name, f"The disruption budget {name} needs {wanted} healthy pods and has {healthy} currently"
-            )
+            raise _too_many(f"The disruption budget {name} needs {wanted} healthy pods and has {healthy} currently")
         status["disruptionsAllowed"] -= 1
         status.setdefault("disruptedPods", {})[meta["name"]] = timestamp(context.now())
         budget["status"] = status
@@ -51,7 +49,7 @@ async def spend(context: Context, pod: Object) -> None:
     await writes.update(context, served, Call(Request("PUT", ""), ADMIN, target), make)
 
 
-def _too_many(name: str, why: str) -> errors.TooManyRequests:
+def _too_many(why: str) -> errors.TooManyRequests:
     cause = {"reason": "DisruptionBudget", "message": why}
     return errors.TooManyRequests(
         "Cannot evict pod as it would violate the pod's disruption budget.", {"causes": [cause]}

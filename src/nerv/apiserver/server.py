@@ -16,6 +16,7 @@ from nerv.apiserver import bootstrap, custom, handlers, requests
 from nerv.apiserver.access import aggregation
 from nerv.apiserver.access.rbac import Authorizer
 from nerv.apiserver.access.reviews import Reviews
+from nerv.apiserver.addresses import SERVICES, Addresses
 from nerv.apiserver.admission import MUTATING, VALIDATING
 from nerv.apiserver.authentication import Authenticator
 from nerv.apiserver.context import Context
@@ -89,6 +90,7 @@ class ApiServer:
             convert=self._convert,
             signer=self._signer,
             reviews=Reviews(self._authenticator, self._authorizer),
+            addresses=Addresses(config.service_cidr),
             mutating=MUTATING,
             validating=VALIDATING,
         )
@@ -102,8 +104,12 @@ class ApiServer:
         self._store.open()
         for entry in self._store.iterate(custom.KEY):
             custom.follow(self._context, Change(custom.KEY, entry.version, None, entry, deleted=False))
+        for entry in self._store.iterate(SERVICES):
+            self._context.addresses.load(entry)
+        self._store.on_commit.append(self._context.addresses.follow)
         self._store.on_commit.append(self._follow)
-        await bootstrap.prepare(self._store, self.direct(ADMIN, field_manager="kube-apiserver"))
+        first = str(self._context.addresses.network[1])
+        await bootstrap.prepare(self._store, self.direct(ADMIN, field_manager="kube-apiserver"), first)
         self._definitions_changed.set()
         self._tasks.start("custom-resource-cleanup", self._clean_definitions)
         self._tasks.start("role-aggregation", self._gather_roles)

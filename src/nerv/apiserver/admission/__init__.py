@@ -6,12 +6,17 @@ Belongs here: the builtin plugins, one module each. Each plugin is a function of
 from __future__ import annotations
 
 from nerv.apiserver import custom
-from nerv.apiserver.admission import namespaces
+from nerv.apiserver.admission import accounts, classes, namespaces, pods, services
 from nerv.apiserver.context import Plugin
 
 MUTATING: tuple[Plugin, ...] = (
     namespaces.must_exist,
     namespaces.keep_spec,
+    accounts.project,
+    pods.tolerate,
+    pods.prioritise,
+    classes.choose,
     custom.settle,
+    services.allocate,
 )
 VALIDATING: tuple[Plugin, ...] = (namespaces.must_not_be_deleted,)
