@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from nerv.components import catalog, cert_manager, longhorn, metallb, traefik
+from nerv.components import catalog, cert_manager, definition, longhorn, metallb, traefik
 from nerv.components.catalog import Platform
 from nerv.components.cert_manager import resources as cert_manager_resources
 from nerv.components.site import Program
 from nerv.errors import NervError
 from nerv.operations.bootstrap import Repository
 from nerv.operations.folder import PlatformFolder
-from nerv.operations.loading import load_definition
 from nerv.platform import versions
 from nerv.platform.models import Node
 
@@ -78,7 +77,7 @@ class Plan:
 
 def load(folder: PlatformFolder) -> Plan:
     """The plan of a folder's definition. Raises ProblemsError, NervError."""
-    return of(load_definition(folder.definition))
+    return of(definition.load(folder.definition))
 
 
 def of(platform: Platform) -> Plan:
