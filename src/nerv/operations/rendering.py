@@ -6,10 +6,11 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from nerv import documents
+from nerv import checks, documents
+from nerv.checks import repository
 from nerv.components import definition
 from nerv.components.catalog import Platform
-from nerv.errors import NervError, ProblemsError
+from nerv.errors import NervError, Problem, ProblemsError
 from nerv.operations import keys, sops
 from nerv.operations.folder import PlatformFolder
 from nerv.operations.keys import Keys
@@ -174,3 +175,18 @@ def _check_readable(folder: PlatformFolder, paths: list[str], known: Keys | None
                 f"{path} must be encrypted for other recipients, and no key here can read it",
                 "restore the operator's keys from your backup, or remove the file to have a new one made",
             )
+
+
+def check(folder: PlatformFolder) -> list[Problem]:
+    """Everything wrong with the repository that can be known without a cluster.
+
+    Raises ProblemsError where the definition itself is wrong: what follows from it cannot be judged then.
+    """
+    platform = definition.load(folder.definition)
+    found = checks.run(platform, repository.read(folder.root))
+    if not (folder.root / manifest.FILE).exists():
+        found.append(Problem(manifest.FILE, 0, 0, "nothing is rendered yet", "run `nerv render`"))
+    else:
+        planned = _plan(folder, platform, _recipients(folder, keys.load(platform.name)))
+        found += planned.refused
+    return sorted(set(found))
