@@ -66,6 +66,21 @@ async def run(
     return completed
 
 
+async def pipe(command: Sequence[str], input: bytes, *, env: Mapping[str, str] | None = None) -> bytes:
+    """Run a filter: bytes in, bytes out. Raises ProcessError when it fails, NervError when it is missing."""
+    child = await _spawn(command, None, env, asyncio.subprocess.PIPE, asyncio.subprocess.PIPE)
+    try:
+        stdout, stderr = await child.communicate(input)
+    finally:
+        if child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+    if child.returncode:
+        raise ProcessError(list(command), child.returncode, stderr.decode(errors="replace"))
+    return stdout
+
+
 @dataclass
 class Child:
     """A running child process, held by its own handle."""

@@ -1,0 +1,105 @@
+"""A loopback HTTP proxy (CONNECT only): mirrored hosts lead to the mirror, others out untouched, or nowhere offline."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+_log = logging.getLogger(__name__)
+_HEAD = 1 << 14
+_CHUNK = 1 << 16
+_CONNECT_SECONDS = 10.0
+_HTTPS = 443
+
+Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Proxy:
+    """`hosts` are served by `mirror` (a unix socket). With `offline` every other host is refused and reported."""
+
+    def __init__(self, hosts: Callable[[], frozenset[str]], mirror: Path, *, offline: bool) -> None:
+        self._hosts = hosts
+        self._mirror = mirror
+        self._offline = offline
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self.refused: set[str] = set()
+        """Hosts that were asked for while offline."""
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+
+    @property
+    def url(self) -> str:
+        """For `https_proxy`."""
+        assert self._server is not None
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def stop(self) -> None:
+        if self._server:
+            self._server.close()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            method, target, _ = head.split("\r\n", 1)[0].split(" ", 2)
+            host, _, port = target.rpartition(":")
+            if method != "CONNECT" or not port.isdigit():
+                await _refuse(writer, "405 Method Not Allowed", "this proxy speaks CONNECT alone")
+                return
+            opened = await self._open(host, int(port), writer)
+            if opened is not None:
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                await _join((reader, writer), opened)
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, ConnectionError):
+            pass  # a client that does not speak to its end gets no answer
+        finally:
+            writer.close()
+
+    async def _open(self, host: str, port: int, writer: asyncio.StreamWriter) -> Ends | None:
+        """The other end, or None when the client was told why there is none."""
+        if host in self._hosts() and port == _HTTPS:
+            return await asyncio.open_unix_connection(str(self._mirror))
+        if self._offline:
+            if host not in self.refused:
+                self.refused.add(host)
+                _log.warning("offline: a connection to %s:%d was refused", host, port)
+            await _refuse(writer, "403 Forbidden", f"offline: {host} is not mirrored")
+            return None
+        try:
+            return await asyncio.wait_for(asyncio.open_connection(host, port), _CONNECT_SECONDS)
+        except (OSError, TimeoutError) as error:
+            await _refuse(writer, "502 Bad Gateway", f"{host}:{port} does not answer: {error or 'no answer'}")
+            return None
+
+
+async def _refuse(writer: asyncio.StreamWriter, status: str, why: str) -> None:
+    body = f"{why}\n".encode()
+    writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
+    await writer.drain()
+
+
+async def _join(left: Ends, right: Ends) -> None:
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(_CHUNK):
+                writer.write(data)
+                await writer.drain()
+            if writer.can_write_eof():
+                writer.write_eof()
+
+    try:
+        await asyncio.gather(copy(left[0], right[1]), copy(right[0], left[1]))
+    finally:
+        right[1].close()
