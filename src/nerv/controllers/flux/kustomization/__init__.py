@@ -1,0 +1,4 @@
+"""kustomize-controller's work: from an artifact to applied, pruned and healthy objects.
+
+Belongs here: order, ownership, inventory, health and status of Kustomizations. Not: building (builders.kustomize).
+"""
