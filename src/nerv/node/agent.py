@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 
 from nerv.kube.objects import Object
 from nerv.kube.resources import (
@@ -18,6 +19,7 @@ from nerv.node import registration
 from nerv.node.addresses import AddressPool
 from nerv.node.context import NodeContext
 from nerv.node.environment import Sources
+from nerv.node.kubelet import KubeletApi
 from nerv.node.sandbox import Sandbox
 from nerv.node.volumes import PodVolumes
 from nerv.node.worker import PodWorker
@@ -47,13 +49,16 @@ class NodeAgent:
         read = [context.informers.of(resource) for resource in _READ_BEFORE_START]
         for resource in (PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES):
             context.informers.of(resource)
+        kubelet = self._kubelet()
+        if kubelet:
+            await kubelet.start(lambda: tuple(self.workers.values()))
         node = await registration.register(context)
         await asyncio.gather(*(informer.synced.wait() for informer in read))
         self._supervisor.start(f"lease of {context.config.name}", lambda: registration.keep_alive(context, node))
         self._supervisor.start(f"volumes of {context.config.name}", self._refresh_all)
         ends = []
         try:
-            self._claim_addresses()
+            self._take_over()
             ends = [
                 context.informers.of(PODS).on_change(self._pod_changed),
                 context.informers.of(SECRETS).on_change(self._content_changed),
@@ -64,6 +69,12 @@ class NodeAgent:
             for end in ends:
                 end()
             await self._supervisor.stop()
+            if kubelet:
+                await kubelet.stop()
+
+    def _kubelet(self) -> KubeletApi | None:
+        config = self.context.config
+        return KubeletApi(self.context, config.serving, config.client_ca) if config.serving else None
 
     def worker(self, namespace: str, name: str) -> PodWorker | None:
         """The worker of a pod by name."""
@@ -76,9 +87,16 @@ class NodeAgent:
     def _is_ours(self, pod: Object) -> bool:
         return bool(pod["spec"].get("nodeName") == self.context.config.name)
 
-    def _claim_addresses(self) -> None:
-        """Pods keep their addresses over a restart, so these are taken before any other pod asks for one."""
-        for pod in self.context.informers.of(PODS).list():
+    def _take_over(self) -> None:
+        """Pods keep their addresses over a restart, so these are taken before any other pod asks for one. What pods
+        that have gone meanwhile left behind is removed."""
+        pods = self.context.informers.of(PODS).list()
+        present = {pod["metadata"]["uid"] for pod in pods}
+        folder = self.context.config.folder / "pods"
+        for left in folder.iterdir() if folder.exists() else ():
+            if left.name not in present:
+                shutil.rmtree(left, ignore_errors=True)
+        for pod in pods:
             address = pod.get("status", {}).get("podIP")
             if self._is_ours(pod) and address and not pod["spec"].get("hostNetwork"):
                 self._addresses.claim(address, pod["metadata"]["uid"])

@@ -76,6 +76,12 @@ class Container:
         """process, embedded or simulated."""
         return programs.runtime_of(self._program)
 
+    @property
+    def keeps_log(self) -> bool:
+        """Whether anything writes a log: a process, or a coroutine."""
+        program = self._program
+        return isinstance(program, ProcessProgram) or (isinstance(program, EmbeddedProgram) and program.run is not None)
+
     def log_path(self, restarts: int) -> Path:
         """The log of the run after so many restarts."""
         return self.sandbox.folder / self.name / f"{restarts}.log"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from nerv.certificates import KeyPair
 from nerv.kube.client import Client
 from nerv.kube.objects import Object, timestamp
 from nerv.network.driver import Network
@@ -68,6 +69,10 @@ class NodeConfig:
     """Folders of this machine that no program in a pod may see, beside the homes and NERV's own."""
     visible: tuple[Path, ...] = ()
     """Folders below those that programs need all the same, beside Python's and NERV's code."""
+    serving: KeyPair | None = None
+    """Of the kubelet API; without one it is not served."""
+    client_ca: str = ""
+    """PEM: whose client certificates the kubelet API accepts."""
     lease_seconds: int = 40
     status_interval: float = 300.0
     first_back_off: float = 10.0

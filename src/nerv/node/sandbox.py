@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,7 +61,7 @@ class Sandbox:
         if self._network is not None and not self.on_host:
             await self.context.network.remove_pod(self.key)
         self._network = None
-        self.volumes.remove()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def hidden(self) -> tuple[Path, ...]:
         """What no program may see: homes, NERV's own folders and sockets, and what the configuration says."""

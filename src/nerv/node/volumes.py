@@ -135,10 +135,6 @@ class PodVolumes:
         place.mkdir(mode=0o777, parents=True, exist_ok=True)
         return place
 
-    def remove(self) -> None:
-        """Delete everything but claimed volumes, which live elsewhere."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
 
 class _Reader:
     """Reads what the volumes of one pod refer to."""
