@@ -50,8 +50,8 @@ async def resolve(charts: tuple[ChartOrigin, ...], kept: Path, *, offline: bool)
             record[chart.file_name] = KeptChart(origin, hashlib.sha256(archive).hexdigest(), chart.file_name)
         _write(kept / _RECORD, json.dumps({n: asdict(k) for n, k in sorted(record.items())}, indent=1).encode())
     found = {chart: record[chart.file_name] for chart in charts}
-    for chart in found.values():
-        _verify(kept, chart)
+    for resolved in found.values():
+        _verify(kept, resolved)
     return found
 
 

@@ -1,0 +1,119 @@
+"""The mirror through the real git program and an HTTP client, over the loopback proxy."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from nerv import certificates, documents, process
+from nerv.errors import NervError, ProcessError
+from nerv.kube.client import Client
+from nerv.mirror import ChartOrigin, Mirror, MirrorConfig
+
+URL = "https://git.example.test/you/home.git"
+
+
+@pytest.fixture
+async def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    (folder / "file").write_text("one\n")
+    for command in (
+        ["git", "init", "-q", "-b", "main"],
+        ["git", "config", "user.email", "me@example.test"],
+        ["git", "config", "user.name", "me"],
+        ["git", "add", "-A"],
+        ["git", "commit", "-q", "-m", "one"],
+    ):
+        await process.run(command, cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def config(tmp_path: Path, repository: Path) -> MirrorConfig:
+    stand_in = tmp_path / "stand-in"
+    (stand_in / "templates").mkdir(parents=True)
+    (stand_in / "Chart.yaml").write_text("apiVersion: v2\nname: web\nversion: 1.2.3\n")
+    chart = ChartOrigin("https://charts.example.test/stable", "web", "1.2.3", stand_in)
+    return MirrorConfig(
+        repository=repository,
+        repository_url=URL,
+        branch="main",
+        charts=(chart,),
+        kept=tmp_path / "charts",
+        ca=certificates.create_ca("test"),
+        unix=tmp_path / "m.sock",
+        ca_bundle=tmp_path / "bundle.pem",
+        offline=True,
+    )
+
+
+@pytest.fixture
+async def mirror(config: MirrorConfig, client: Client) -> AsyncIterator[Mirror]:
+    running = Mirror(config, client)
+    await running.start()
+    yield running
+    await running.stop()
+
+
+def _git(mirror: Mirror) -> dict[str, str]:
+    return {"https_proxy": mirror.proxy_url, "GIT_SSL_CAINFO": str(mirror.ca_file), "GIT_TERMINAL_PROMPT": "0"}
+
+
+@pytest.mark.parametrize("version", ["0", "2"])
+async def test_git_clones_under_the_public_url(mirror: Mirror, tmp_path: Path, version: str) -> None:
+    clone = tmp_path / "clone"
+    await process.run(
+        ["git", "-c", f"protocol.version={version}", "clone", "-q", "--depth=1", URL, str(clone)], env=_git(mirror)
+    )
+    assert (clone / "file").read_text() == "one\n"
+
+
+async def test_a_push_is_refused_with_the_way_out(mirror: Mirror, repository: Path) -> None:
+    with pytest.raises(ProcessError, match="403"):
+        await process.run(["git", "push", "-q", URL, "main:other"], cwd=repository, env=_git(mirror))
+    assert "other" not in (await process.run(["git", "branch"], cwd=repository)).stdout
+
+
+async def test_charts_are_listed_and_served_with_their_digest(mirror: Mirror, config: MirrorConfig) -> None:
+    trust = ssl.create_default_context(cadata=config.ca.certificate)
+    async with aiohttp.ClientSession(raise_for_status=True) as session:
+        base = "https://charts.example.test/stable"
+        async with session.get(f"{base}/index.yaml", proxy=mirror.proxy_url, ssl=trust) as answer:
+            entry = documents.load(await answer.read())["entries"]["web"][0]
+        assert entry["version"] == "1.2.3"
+        async with session.get(entry["urls"][0], proxy=mirror.proxy_url, ssl=trust) as answer:
+            archive = await answer.read()
+    assert hashlib.sha256(archive).hexdigest() == entry["digest"]
+
+
+async def test_offline_refuses_and_reports_what_is_not_mirrored(mirror: Mirror) -> None:
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientHttpProxyError) as caught:
+            await session.get("https://elsewhere.example.test/", proxy=mirror.proxy_url)
+    assert caught.value.status == 403
+    assert mirror.refused == {"elsewhere.example.test"}
+
+
+async def test_a_kept_chart_does_not_change_with_its_stand_in(
+    mirror: Mirror, config: MirrorConfig, client: Client
+) -> None:
+    before = (config.kept / "web-1.2.3.tgz").read_bytes()
+    (config.charts[0].stand_in / "templates" / "new.yaml").write_text("kind: New\n")
+    await mirror.stop()
+    again = Mirror(replace(config, unix=config.unix.with_name("n.sock")), client)
+    await again.start()
+    await again.stop()
+    assert (config.kept / "web-1.2.3.tgz").read_bytes() == before
+
+
+async def test_a_damaged_chart_is_refused(mirror: Mirror, config: MirrorConfig, client: Client) -> None:
+    (config.kept / "web-1.2.3.tgz").write_bytes(b"x")
+    with pytest.raises(NervError, match="digest differs"):
+        await Mirror(replace(config, unix=config.unix.with_name("n.sock")), client).start()
