@@ -28,11 +28,11 @@ def resource(context: Context, call: Call) -> Answer | Awaitable[Answer]:
         raise errors.MethodNotAllowed("the server does not allow this method on the requested resource", {})
     match target.verb:
         case "get":
-            return reads.get(context.store, served, call)
+            return reads.get(context, served, call)
         case "list":
-            return reads.list_objects(context.store, served, call)
+            return reads.list_objects(context, served, call)
         case "watch":
-            return reads.watch(context.store, served, call)
+            return reads.watch(context, served, call)
         case "create":
             return _create(context, served, call)
         case "update":
@@ -55,7 +55,7 @@ def _subresource(context: Context, served: Served, call: Call) -> Answer | Await
     if target.subresource in ("status", "finalize", "approval", "ephemeralcontainers"):
         match target.verb:
             case "get":
-                return reads.get(context.store, served, call)
+                return reads.get(context, served, call)
             case "update":
                 return _update(context, served, call)
             case _:
@@ -77,7 +77,7 @@ async def _create(context: Context, served: Served, call: Call) -> Answer:
     obj = _typed(served, bodies.decode(call.request))
     if not served.stored:
         return await _ask(context, served, call, obj)
-    return _answer(served, call, await writes.create(context, served, call, obj))
+    return _answer(context, served, call, await writes.create(context, served, call, obj))
 
 
 async def _ask(context: Context, served: Served, call: Call, obj: Object) -> Answer:
@@ -103,18 +103,18 @@ async def _update(context: Context, served: Served, call: Call) -> Answer:
         raise errors.BadRequest(
             f"the name of the object ({name or ''}) does not match the name on the URL ({call.target.name})"
         )
-    return _answer(served, call, await writes.update(context, served, call, lambda old: obj))
+    return _answer(context, served, call, await writes.update(context, served, call, lambda old: obj))
 
 
 async def _patch(context: Context, served: Served, call: Call) -> Answer:
-    return _answer(served, call, await patching.patch(context, served, call))
+    return _answer(context, served, call, await patching.patch(context, served, call))
 
 
 async def _delete(context: Context, served: Served, call: Call) -> Answer:
     options = deletion.Options.of(call.request, call.dry_run)
     written = await writes.delete(context, served, call, call.target.name, options)
     if not written.deleted or served.key == "pods":
-        return _answer(served, call, written)
+        return _answer(context, served, call, written)
     obj = orjson.loads(written.raw)
     details: Object = {"name": call.target.name, "kind": served.resource.plural, "uid": obj["metadata"].get("uid", "")}
     if served.resource.group:
@@ -131,7 +131,7 @@ async def _delete_collection(context: Context, served: Served, call: Call) -> An
             await writes.delete(context, served, _named(call, entry.namespace), entry.name, options)
         except errors.NotFound:
             continue
-    shape = representation.negotiate(served, call.request)
+    shape = representation.negotiate(served, call.request, context.now)
     body = shape.list([entry.raw for entry in entries], str(context.store.version), "", 0)
     return Response(200, body, shape.content_type)
 
@@ -140,8 +140,8 @@ def _named(call: Call, namespace: str) -> Call:
     return Call(call.request, call.user, call.target._replace(namespace=namespace))
 
 
-def _answer(served: Served, call: Call, written: Written) -> Response:
-    shape = representation.negotiate(served, call.request)
+def _answer(context: Context, served: Served, call: Call, written: Written) -> Response:
+    shape = representation.negotiate(served, call.request, context.now)
     status = 201 if written.created else 200
     return Response(status, shape.object(written.raw), shape.content_type, _warnings(written))
 

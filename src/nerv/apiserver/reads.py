@@ -9,6 +9,7 @@ from typing import NamedTuple
 import orjson
 
 from nerv.apiserver import representation, watches
+from nerv.apiserver.context import Context
 from nerv.apiserver.registry import Served
 from nerv.apiserver.representation import Shape
 from nerv.apiserver.requests import Call
@@ -17,10 +18,10 @@ from nerv.http.messages import Response, Stream
 from nerv.kube import errors, selectors
 
 
-def get(store: Store, served: Served, call: Call) -> Response:
+def get(context: Context, served: Served, call: Call) -> Response:
     """One object. Raises errors.NotFound."""
-    entry = require(store, served, call)
-    shape = representation.negotiate(served, call.request)
+    entry = require(context.store, served, call)
+    shape = representation.negotiate(served, call.request, context.now)
     return Response(200, shape.object(entry.raw), shape.content_type)
 
 
@@ -34,13 +35,14 @@ def require(store: Store, served: Served, call: Call) -> Entry:
     return entry
 
 
-def list_objects(store: Store, served: Served, call: Call) -> Response:
+def list_objects(context: Context, served: Served, call: Call) -> Response:
     """A list, whole or in pages."""
     chosen = choice(served, call)
-    shape = representation.negotiate(served, call.request)
+    store = context.store
+    shape = representation.negotiate(served, call.request, context.now)
     limit = _number(call.request.param("limit"), "limit")
     token = call.request.param("continue")
-    if not limit and not token and chosen.everything:
+    if shape.lasting and not limit and not token and chosen.everything:
         cache = store.lists(served.key)
         place = (shape.key, chosen.namespace)
         body = cache.get(place)
@@ -89,11 +91,11 @@ def _decode(text: str) -> _Token:
         raise errors.BadRequest("continue key is not valid: it does not come from this server") from None
 
 
-def watch(store: Store, served: Served, call: Call) -> Stream:
+def watch(context: Context, served: Served, call: Call) -> Stream:
     """A stream of changes. Raises errors.Gone."""
     request = call.request
     chosen = choice(served, call)
-    shape = representation.negotiate(served, request)
+    shape = representation.negotiate(served, request, context.now)
     initial = request.param("sendInitialEvents") in ("true", "1")
     if initial and request.param("resourceVersionMatch") != "NotOlderThan":
         raise errors.Invalid(
@@ -105,7 +107,7 @@ def watch(store: Store, served: Served, call: Call) -> Stream:
     timeout = _number(request.param("timeoutSeconds"), "timeoutSeconds")
     form = watches.Form(shape.key, shape.event, shape.bookmark)
     return watches.stream(
-        store,
+        context.store,
         watches.Watch(served.key, chosen, form, None if initial else since, initial, bookmarks, float(timeout)),
     )
 

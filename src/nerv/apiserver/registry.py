@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import orjson
+
 from nerv.apiserver import definitions
-from nerv.kube import errors, schemas
+from nerv.kube import errors, schemas, tables
 from nerv.kube.objects import Object
 from nerv.kube.resources import BUILTIN, EVENTS, EVENTS_V1, Resource
 from nerv.kube.schemas import Schema
@@ -34,6 +37,18 @@ class Served:
         if self.definition is not None:
             return schemas.structural(self.definition.schema)
         return schemas.builtin(self.resource.gvk)
+
+    @cached_property
+    def printer(self) -> tables.Printer:
+        """The columns of `kubectl get`."""
+        if self.definition is not None:
+            return tables.custom(self.definition.columns)
+        return tables.builtin(self.resource.gvk)
+
+    @cached_property
+    def schema_digest(self) -> str:
+        """Changes when the schema of a custom resource does."""
+        return hashlib.sha256(orjson.dumps(self.definition.schema)).hexdigest() if self.definition else ""
 
     @property
     def builtin(self) -> bool:

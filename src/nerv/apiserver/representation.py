@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 import msgspec
@@ -15,7 +16,7 @@ import orjson
 from nerv.apiserver import conversion
 from nerv.apiserver.registry import Served
 from nerv.http.messages import Request
-from nerv.kube import errors
+from nerv.kube import errors, tables
 from nerv.kube.objects import Object
 from nerv.kube.selectors import FieldSelector
 
@@ -26,6 +27,9 @@ _PLAIN_ACCEPTS = frozenset(
     {_JSON, "*/*", "application/json, */*", "application/vnd.kubernetes.protobuf,application/json"}
 )
 """The usual values, known without parsing."""
+
+
+Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,11 @@ class Shape:
     list: Callable[[Sequence[bytes], str, str, int], bytes]
     """From stored objects, version, continue token and remaining count."""
     bookmark: Callable[[int], Object]
+    lasting: bool = True
+    """Whether the same objects look the same later: a Table tells their age."""
 
 
-def negotiate(served: Served, request: Request) -> Shape:
+def negotiate(served: Served, request: Request, now: Clock) -> Shape:
     """The shape that a request accepts: the first alternative that can be served. Raises errors.NotAcceptable."""
     accept = request.headers.get("accept") or "*/*"
     shape = _plain(served)
@@ -55,6 +61,8 @@ def negotiate(served: Served, request: Request) -> Shape:
         match fields.get("as"):
             case None:
                 return shape
+            case "Table" if fields.get("v") == "v1":
+                return _table(served, now, request.param("includeObject") or "Metadata")
             case "PartialObjectMetadata" | "PartialObjectMetadataList" if fields.get("v") == "v1":
                 return _partial(served)
     raise errors.NotAcceptable(
@@ -88,6 +96,30 @@ def _plain(served: Served) -> Shape:
 
 def _as_stored(raw: bytes) -> bytes:
     return raw
+
+
+def _table(served: Served, now: Clock, include: str) -> Shape:
+    """Rows with the columns of the kind. Columns come with every event: kubectl takes them from the first."""
+    printer = served.printer
+
+    def load(raw: bytes) -> Object:
+        obj: Object = orjson.loads(conversion.show(served, raw) if conversion.needed(served) else raw)
+        return obj
+
+    def show(raw: bytes) -> bytes:
+        obj = load(raw)
+        metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+        return orjson.dumps(tables.table(printer, [obj], now(), list_metadata=metadata, include=include))
+
+    def join(items: Sequence[bytes], version: str, following: str, remaining: int) -> bytes:
+        metadata = _list_metadata(version, following, remaining)
+        rows = [load(raw) for raw in items]
+        return orjson.dumps(tables.table(printer, rows, now(), list_metadata=metadata, include=include))
+
+    def bookmark(version: int) -> Object:
+        return tables.table(printer, [], now(), list_metadata={"resourceVersion": str(version)})
+
+    return Shape((served.resource.api_version, "table", include), _JSON, show, show, join, bookmark, lasting=False)
 
 
 class _OnlyMetadata(msgspec.Struct):

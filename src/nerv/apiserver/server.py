@@ -24,6 +24,7 @@ from nerv.apiserver.direct import DirectTransport
 from nerv.apiserver.discovery import Discovery
 from nerv.apiserver.endpoints import Endpoints
 from nerv.apiserver.identity import ADMIN, User
+from nerv.apiserver.publication import Publication
 from nerv.apiserver.registry import Registry, Served
 from nerv.apiserver.requests import Call
 from nerv.apiserver.store import Change, Store
@@ -94,7 +95,9 @@ class ApiServer:
             mutating=MUTATING,
             validating=VALIDATING,
         )
-        self._endpoints = Endpoints(Discovery(self._context.registry))
+        self._endpoints = Endpoints(
+            Discovery(self._context.registry), Publication(self._context.registry), self._signer
+        )
         self._tasks = tasks.Supervisor()
         self._definitions_changed = asyncio.Event()
         self._roles_changed = asyncio.Event()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from nerv.apiserver import conversion, deletion, metadata, shaping
+from nerv.apiserver import bodies, conversion, deletion, metadata, shaping
 from nerv.apiserver.context import Attributes, Context, Plugin
 from nerv.apiserver.deletion import Options
 from nerv.apiserver.registry import Served
@@ -150,7 +150,8 @@ async def delete(context: Context, served: Served, call: Call, name: str, option
 def _decode(served: Served, call: Call, attributes: Attributes) -> None:
     assert attributes.obj is not None
     request = call.request
-    body = request.body if request.method in ("POST", "PUT") else b""
+    is_json = bodies.media_type(request) in ("", "application/json")
+    body = request.body if is_json and request.method in ("POST", "PUT") else b""
     shaping.decode(served, attributes.obj, shaping.field_validation(request), attributes.warnings, body)
 
 
