@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Hashable, Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -27,6 +28,7 @@ Change = Callable[[Object | None, Object | None], None]
 _Name = tuple[str, str]
 _Objects: TypeAlias = list[Object]
 
+_REMEMBERED = 1024
 FIRST_DELAY = 0.05
 LAST_DELAY = 1.0
 
@@ -55,7 +57,7 @@ class Informer:
         self._transform = transform
         self._appears = appears
         self._objects: dict[str, dict[str, Object]] = {}
-        self._tombstones: set[str] = set()
+        self._tombstones: OrderedDict[str, None] = OrderedDict()
         self._callbacks: list[Change] = []
         self._indexes: dict[str, _Index] = {}
 
@@ -91,7 +93,10 @@ class Informer:
         return lambda: self._callbacks.remove(callback)
 
     def observe(self, obj: Object) -> None:
-        """Take in an object that a write answered, before its watch event arrives. Older ones are ignored."""
+        """Take in an object that a write answered, before its watch event arrives.
+
+        Older ones are ignored, and those known to be deleted: the answer to a write may arrive after the event.
+        """
         if obj["metadata"].get("uid") in self._tombstones:
             return
         new = self._transform(obj) if self._transform else obj
@@ -104,7 +109,7 @@ class Informer:
         """Drop an object that a write of ours removed for good, before its watch event arrives."""
         old = self.get(*_name(obj))
         if old is not None and old["metadata"].get("uid") == obj["metadata"].get("uid"):
-            self._tombstones.add(old["metadata"].get("uid", ""))
+            self._bury(old)
             self._store(old, None)
 
     async def run(self) -> None:
@@ -169,11 +174,10 @@ class Informer:
     def _replace(self, items: Sequence[Object], version: str) -> None:
         """Make the copy equal to a list of `version`, but for what was observed after it."""
         listed = set()
-        uids = set()
         for obj in items:
             listed.add(_name(obj))
-            uids.add(obj["metadata"].get("uid"))
-        self._tombstones &= uids
+            # the server's word counts; if the object went after the list, its watch event follows
+            self._tombstones.pop(obj["metadata"].get("uid", ""), None)
         for obj in items:
             self.observe(obj)
         for obj in self.list():
@@ -187,13 +191,16 @@ class Informer:
             self._store(obj, None)
 
     def _deleted(self, obj: Object) -> None:
-        uid = obj["metadata"].get("uid", "")
-        if uid in self._tombstones:
-            self._tombstones.discard(uid)
-            return
+        self._bury(obj)
         old = self.get(*_name(obj))
-        if old is not None and old["metadata"].get("uid") == uid:
+        if old is not None and old["metadata"].get("uid") == obj["metadata"].get("uid"):
             self._store(old, None)
+
+    def _bury(self, obj: Object) -> None:
+        """Remember for a while that the object is gone: uids never come back."""
+        self._tombstones[obj["metadata"].get("uid", "")] = None
+        if len(self._tombstones) > _REMEMBERED:
+            self._tombstones.popitem(last=False)
 
     def _store(self, old: Object | None, new: Object | None) -> None:
         if new is not None:

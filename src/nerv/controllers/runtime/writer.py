@@ -62,13 +62,18 @@ class Writer:
             return
         if _still_there(answer):
             self._observe(resource, answer)
-        else:
-            for informer in self._informers.find(resource):
-                informer.forget(obj)
+            return
+        for informer in self._informers.find(resource):
+            informer.forget(obj)
 
     def _observe(self, resource: Resource, obj: Object) -> Object:
+        """Take in the answer to a write; one that took away what held a deleted object is its end."""
+        gone = obj["metadata"].get("deletionTimestamp") and not _still_there(obj)
         for informer in self._informers.find(resource):
-            informer.observe(obj)
+            if gone:
+                informer.forget(obj)
+            else:
+                informer.observe(obj)
         return obj
 
 
@@ -77,4 +82,5 @@ def _still_there(answer: Object) -> bool:
     metadata = answer.get("metadata", {})
     if answer.get("kind") == "Status" or not metadata.get("deletionTimestamp"):
         return False
-    return bool(metadata.get("finalizers")) or metadata.get("deletionGracePeriodSeconds", 0) > 0
+    content = answer.get("kind") == "Namespace" and (answer.get("spec") or {}).get("finalizers")
+    return bool(metadata.get("finalizers") or content) or metadata.get("deletionGracePeriodSeconds", 0) > 0

@@ -63,7 +63,7 @@ class _CronJobs:
         if due is not None:
             await self._due(owner, mine, due)
         upcoming = plan.after(now)
-        return RetryAfter((upcoming - now).total_seconds() + 0.1) if upcoming is not None else Done()
+        return RetryAfter((upcoming - now).total_seconds()) if upcoming is not None else Done()
 
     def _plan(self, owner: Object) -> schedule.Cron | schedule.Every | None:
         name = owner["spec"].get("timeZone")
