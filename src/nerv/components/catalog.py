@@ -60,7 +60,7 @@ class Spec(PlatformSpec):
     """The platform."""
 
     components: Components
-    """What runs on the platform."""
+    """The components, each with its settings; `{}` takes the defaults."""
 
 
 class Platform(BasePlatform):

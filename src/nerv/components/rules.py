@@ -84,5 +84,5 @@ RULES: tuple[Rule[Platform], ...] = (
     Rule(_cert_manager),
     Rule(_flux),
     Rule(_load_balancer_address, reads=((*_COMPONENTS, "metallb"),)),
-    Rule(_needs, reads=(_COMPONENTS,)),
+    Rule(_needs),
 )

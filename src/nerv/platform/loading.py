@@ -70,7 +70,7 @@ def _refused(tree: Node, model: type[BaseModel]) -> tuple[list[Finding], list[st
     try:
         model.model_validate_json(json.dumps(source.plain(tree)))
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = [detail for detail in error.errors(include_url=False) if not wording.is_consequence(detail)]
         return [wording.finding(detail, model) for detail in details], [detail["type"] for detail in details]
     return [], []
 

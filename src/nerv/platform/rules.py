@@ -39,7 +39,7 @@ def _servers(platform: BasePlatform) -> Iterator[Finding]:
         yield Finding((*_NODES, 0, "role"), "agents without a server", "give one node the role server")
     elif len(spec.servers) % 2 == 0:
         count = len(spec.servers)
-        hint = f"{count - 1} servers survive as many failures, {count + 1} survive one more"
+        hint = "one fewer survives as many failures, one more survives one more"
         yield Finding(_NODES, f"{count} servers: etcd needs an odd number", hint)
     if len(spec.servers) > 1 and spec.network.api_address is None:
         hint = "a free address of the nodes' network that the servers share"

@@ -89,7 +89,7 @@ def read(file: str, data: bytes) -> Node:
     except ruamel.yaml.error.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Mark(mark.line + 1, mark.column + 1) if mark else Mark(1, 1)
-        raise _problem(file, place, _first_line(error.problem or error.context), "not valid YAML") from None
+        raise _problem(file, place, _said(error.context, error.problem), "not valid YAML") from None
     except ruamel.yaml.error.YAMLError as error:
         raise _problem(file, Mark(1, 1), _first_line(str(error)), "not valid YAML") from None
     except (RecursionError, ValueError) as error:
@@ -246,6 +246,12 @@ def _problem(file: str, mark: Mark, message: str, hint: str) -> ProblemsError:
 def _mark_at(data: bytes, offset: int) -> Mark:
     before = data[:offset]
     return Mark(before.count(b"\n") + 1, offset - (before.rfind(b"\n") + 1) + 1)
+
+
+def _said(context: str | None, problem: str | None) -> str:
+    if context and problem and problem.startswith("but found"):
+        return _first_line(f"{context}, {problem}")
+    return _first_line(problem or context)
 
 
 def _first_line(text: str | None) -> str:

@@ -46,7 +46,7 @@ def finding(error: Mapping[str, Any], model: type[BaseModel]) -> Finding:
         wrong = not_text(value).context or {}
         return Finding(path, wrong["message"], wrong["hint"])
     if kind in _EXPECTED:
-        return Finding(path, f"expected {_EXPECTED[kind]}, found {describe(value)}", _list_hint(kind))
+        return Finding(path, f"expected {_EXPECTED[kind]}, found {describe(value)}", _shape_hint(kind, value))
     limits = {"greater_than_equal": ("at least", "ge"), "less_than_equal": ("at most", "le")}
     if kind in limits:
         words, key = limits[kind]
@@ -54,6 +54,11 @@ def finding(error: Mapping[str, Any], model: type[BaseModel]) -> Finding:
     if kind == "too_short":
         return Finding(path, f"at least {context['min_length']} is needed", _purpose(model, path))
     return Finding(path, str(error["msg"]))
+
+
+def is_consequence(error: Mapping[str, Any]) -> bool:
+    """Whether the error only repeats others: a list counts as short because its items were refused."""
+    return bool(error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"])
 
 
 def describe(value: Any) -> str:
@@ -65,7 +70,9 @@ def describe(value: Any) -> str:
     return _KINDS.get(type(value), "something else")
 
 
-def _list_hint(kind: str) -> str:
+def _shape_hint(kind: str, value: Any) -> str:
+    if value is None and kind == "model_type":
+        return "`{}` takes the defaults"
     return "begin each item with `- `" if kind in ("list_type", "tuple_type") else ""
 
 

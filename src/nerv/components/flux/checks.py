@@ -12,7 +12,9 @@ PATH = ("spec", "components", "flux")
 
 
 def definition(settings: FluxSettings) -> Iterator[Finding]:
-    """Flux would come back without a pause, or give up before anything can be ready."""
+    """Without Flux nothing happens; it must not come back without a pause, nor give up before anything can be ready."""
+    if not settings.enabled:
+        yield Finding((*PATH, "enabled"), "Flux cannot be switched off", "everything else is installed by it")
     for key, duration in (("interval", settings.interval), ("retryInterval", settings.retry_interval)):
         if seconds(duration) < 1:
             yield Finding((*PATH, key), f"{duration} is no pause", "at least 1s")

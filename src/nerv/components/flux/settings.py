@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from nerv.platform.base import ComponentSettings
 from nerv.platform.types import Duration
 
@@ -11,8 +9,6 @@ from nerv.platform.types import Duration
 class FluxSettings(ComponentSettings):
     """Flux: reconciles the repository."""
 
-    enabled: Literal[True] = True
-    """Always true: everything else is installed by Flux."""
     interval: Duration = "10m0s"
     """How often what is in the cluster is compared with the repository."""
     retry_interval: Duration = "30s"

@@ -49,8 +49,7 @@ def _taken(platform: BasePlatform) -> Iterator[tuple[str, IPv4Address]]:
     yield "the gateway", network.gateway
     if network.api_address is not None:
         yield "the API server", network.api_address
-    for node in platform.spec.nodes:
-        yield f"node `{node.name}`", node.address
-    for server in network.dns:
-        if server != network.gateway:
-            yield "a name server", server
+    # each address once: that two have the same one is another rule's finding
+    nodes = {node.address: node.name for node in reversed(platform.spec.nodes)}
+    yield from ((f"node `{name}`", address) for address, name in nodes.items())
+    yield from (("a name server", server) for server in network.dns if server != network.gateway)
