@@ -1,0 +1,33 @@
+"""All rules for one object: metadata, required fields, and the rules of its kind."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from nerv.kube.fields import FieldError
+from nerv.kube.objects import GroupVersionKind, Object
+from nerv.kube.schemas import builtin
+from nerv.kube.validation import core, registration, required, workloads
+from nerv.kube.validation.metadata import validate_metadata
+from nerv.kube.validation.workloads import Rule
+
+_RULES: Final[dict[tuple[str, str], Rule]] = workloads.RULES | core.RULES | registration.RULES
+
+
+def validate(obj: Object, old: Object | None = None, *, subresource: str = "") -> list[FieldError]:
+    """Everything wrong with a builtin object. `old` is the stored object on updates.
+
+    The object must be defaulted and of the right types (`schemas.type_error`). A write through a subresource (status,
+    binding) is checked for its metadata alone: the rules of the spec would forbid what it is there for.
+    """
+    errors = validate_metadata(obj, old)
+    if subresource:
+        return errors
+    schema = builtin(GroupVersionKind.of(obj))
+    rule = _RULES.get((obj.get("apiVersion", ""), obj.get("kind", "")))
+    if rule is not None:
+        errors += rule(obj, old)
+    if schema is not None:
+        told = {error.field for error in errors}
+        errors += [error for error in required.check(obj, schema) if error.field not in told]
+    return errors
