@@ -2,3 +2,7 @@
 
 Belongs here: order, ownership, inventory, health and status of Kustomizations. Not: building (builders.kustomize).
 """
+
+from nerv.controllers.flux.kustomization.reconciler import controller
+
+__all__ = ["controller"]
