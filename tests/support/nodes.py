@@ -23,10 +23,12 @@ from typing import Any
 import pytest
 from tests.support.apiserver import authority, running, serving
 
+from nerv import certificates
 from nerv.apiserver.identity import ADMIN
 from nerv.apiserver.server import ApiServer
 from nerv.controllers.kubernetes import KubernetesConfig, controllers
 from nerv.controllers.runtime import EventRecorder, Informers, SystemClock
+from nerv.http import tls
 from nerv.kube import objects
 from nerv.kube.client import Client
 from nerv.kube.objects import Object
@@ -236,3 +238,94 @@ async def cluster(folder: Path, programs: Programs, *, node: bool = True) -> Asy
                     task.cancel()
                 await asyncio.gather(*background, return_exceptions=True)
                 await informers.stop()
+
+
+def kubelet_certificates() -> dict[str, Any]:
+    """For `start_node`: the kubelet API is served, and known to the authority of the tests."""
+    pair = certificates.issue(authority(), "system:node:n1", names=["192.168.1.10", "localhost"])
+    return {"serving": pair, "client_ca": authority().certificate}
+
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def kubelet_connection(world: World, groups: tuple[str, ...] | None = ("system:masters",)) -> Streams:
+    """TLS to the kubelet API of node n1 at its address; `groups` None shows no certificate."""
+    user = certificates.issue(authority(), "kube-apiserver", organizations=groups or (), client=True, server=False)
+    context = tls.client_context(
+        authority().certificate, *((user.certificate, user.key) if groups is not None else (None, None))
+    )
+    reader, writer = await world.network.dial("192.168.1.10", 10250)
+    await writer.start_tls(context, server_hostname="192.168.1.10")
+    return reader, writer
+
+
+async def kubelet_get(world: World, path: str, groups: tuple[str, ...] | None = ("system:masters",)) -> tuple[int, str]:
+    """Status and text of one request to the kubelet API; chunks are joined."""
+    reader, writer = await kubelet_connection(world, groups)
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: kubelet\r\nConnection: close\r\n\r\n".encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        body = await reader.read()
+    finally:
+        writer.close()
+    if "chunked" in head.lower():
+        parts = []
+        while body:
+            size, _, body = body.partition(b"\r\n")
+            parts.append(body[: int(size, 16)])
+            body = body[int(size, 16) + 2 :]
+        body = b"".join(parts)
+    return int(head.split(" ")[1]), body.decode()
+
+
+@dataclass
+class WebSocketClient:
+    """The client side of a WebSocket, masked as RFC 6455 wants it."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    @classmethod
+    async def open(cls, world: World, path: str, protocol: str) -> WebSocketClient:
+        """Open one to the kubelet API of node n1. AssertionError when it is refused."""
+        reader, writer = await kubelet_connection(world)
+        writer.write(
+            f"GET {path} HTTP/1.1\r\nHost: kubelet\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            f"Sec-WebSocket-Protocol: {protocol}\r\n\r\n".encode()
+        )
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        assert head.startswith("HTTP/1.1 101 "), head
+        assert f"Sec-WebSocket-Protocol: {protocol}" in head
+        assert "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head
+        return cls(reader, writer)
+
+    def send(self, data: bytes) -> None:
+        """One binary message."""
+        mask = b"\x01\x02\x03\x04"
+        size = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
+        masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(data))
+        self.writer.write(b"\x82" + size + mask + masked)
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        """Messages until the server closes."""
+        while True:
+            first, second = await self.reader.readexactly(2)
+            size = second
+            if size == 126:
+                size = int.from_bytes(await self.reader.readexactly(2), "big")
+            elif size == 127:
+                size = int.from_bytes(await self.reader.readexactly(8), "big")
+            data = await self.reader.readexactly(size)
+            if first & 0x0F == 8:
+                self.writer.close()
+                return
+            yield data
+
+    async def channels(self) -> dict[int, bytes]:
+        """Everything that came, by channel."""
+        found: dict[int, bytes] = {}
+        async for message in self.messages():
+            found[message[0]] = found.get(message[0], b"") + message[1:]
+        return found

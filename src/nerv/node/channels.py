@@ -58,6 +58,7 @@ class WebSocketChannels:
         self._socket = socket
         self._typed: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._resize: Size | None = None
+        self._size = b""
 
     async def receive(self) -> None:
         """Take in messages until the client goes away."""
@@ -68,8 +69,10 @@ class WebSocketChannels:
                     self._typed.put_nowait(data)
                 elif channel == _CLOSE and data[:1] == bytes([_INPUT]):
                     self._typed.put_nowait(None)
-                elif channel == _RESIZE and self._resize:
-                    _tell_size(self._resize, data)
+                elif channel == _RESIZE:
+                    self._size = data  # clients send it at once, before there is a terminal
+                    if self._resize:
+                        _tell_size(self._resize, data)
         finally:
             self._typed.put_nowait(None)
 
@@ -79,6 +82,7 @@ class WebSocketChannels:
 
     def on_resize(self, resize: Size) -> None:
         self._resize = resize
+        _tell_size(resize, self._size)
 
     async def output(self, data: bytes) -> None:
         await self._send(_OUTPUT, data)
