@@ -164,7 +164,7 @@ def wanted(services: list[Object]) -> dict[str, tuple[int, ...]]:
 def blocks(address: str) -> list[str]:
     """The loopback addresses to try for an address, best first."""
     _, second, third, fourth = (int(part) for part in address.split("."))
-    return [f"127.{(second + step) % 255 or 1}.{third}.{fourth}" for step in range(_BLOCKS)]
+    return [f"127.{1 + (second - 1 + step) % 254}.{third}.{fourth}" for step in range(_BLOCKS)]
 
 
 def redirect(head: str, port: int) -> bytes:

@@ -1,0 +1,205 @@
+"""The driver `namespaces`, with real namespaces: as root, and as an ordinary user where the tests run as root."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.support.nodes import eventually, needs_namespaces, network
+
+import nerv
+from nerv import process
+from nerv.network import namespaces
+from nerv.network.driver import DialError, NameTable
+from nerv.network.namespaces import NamespaceNetwork
+from nerv.network.routes import Inside, Outside, Route
+
+pytestmark = needs_namespaces
+
+
+@pytest.fixture
+async def net() -> AsyncIterator[NamespaceNetwork]:
+    async with network() as made:
+        yield made
+
+
+async def _echo(net: NamespaceNetwork) -> tuple[asyncio.Server, Outside]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    path = str(net.config.run_folder / "echo.sock")
+    return await asyncio.start_unix_server(serve, path), Outside(path)
+
+
+async def _says(net: NamespaceNetwork, host: str, port: int, data: bytes) -> bytes:
+    """What comes back over the relay, also where a shorter way is known."""
+    reader, writer = await net._dial_inside(host, port)
+    sending = asyncio.create_task(_send(writer, data))
+    try:
+        return await reader.read() if data else b""
+    finally:
+        await sending
+        writer.close()
+
+
+async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
+    writer.write(data)
+    await writer.drain()
+    writer.write_eof()
+
+
+async def test_addresses_lead_through_the_relay_to_a_socket_outside(net: NamespaceNetwork) -> None:
+    server, outside = await _echo(net)
+    await net.set_routes(
+        [
+            Route("10.42.0.9", 9443, (outside,)),
+            Route("10.43.0.7", 443, (Inside("10.42.0.9", 9443),)),
+            Route("192.168.1.111", 443, (Inside("10.43.0.7", 443),)),
+        ]
+    )
+    large = os.urandom(3 << 20)
+    for address, port in (("10.42.0.9", 9443), ("10.43.0.7", 443), ("192.168.1.111", 443)):
+        assert await _says(net, address, port, large) == large
+    reader, writer = await net.dial("10.43.0.7", 443)
+    writer.write(b"short way")
+    writer.write_eof()
+    assert await reader.read() == b"short way"
+    writer.close()
+    server.close()
+
+
+async def test_what_nobody_serves_is_refused_in_gos_words(net: NamespaceNetwork) -> None:
+    await net.set_routes([Route("10.43.0.7", 443, ())])
+    for port in (443, 80):
+        with pytest.raises(DialError, match=rf"^dial tcp 10\.43\.0\.7:{port}: connect: connection refused$"):
+            await net.dial("10.43.0.7", port)
+    with pytest.raises(DialError, match="connect: network is unreachable"):
+        await net.dial("203.0.113.1", 80)
+    with pytest.raises(DialError, match=r"^dial tcp: lookup nowhere\.example: no such host$"):
+        await net.dial("nowhere.example", 80)
+
+
+async def test_a_route_that_goes_takes_its_listener_along(net: NamespaceNetwork) -> None:
+    server, outside = await _echo(net)
+    await net.set_routes([Route("192.168.1.111", 443, (outside,))])
+    assert await _says(net, "192.168.1.111", 443, b"x") == b"x"
+    await net.set_routes([])
+    with pytest.raises(DialError):
+        await net.dial("192.168.1.111", 443)
+    server.close()
+
+
+async def test_names_are_resolved_for_dialling_and_by_dns_inside(net: NamespaceNetwork) -> None:
+    server, outside = await _echo(net)
+    await net.set_routes([Route("10.43.0.7", 80, (outside,))])
+    await net.set_service_names(NameTable({"web.default.svc.cluster.local": ("10.43.0.7",)}))
+    await net.set_names({"Charts.Example.org": ("10.43.0.7",)})
+    for name in ("web.default.svc.cluster.local", "charts.example.org"):
+        assert await _says(net, name, 80, b"x") == b"x"
+    labels = b"\x03web\x07default\x03svc\x07cluster\x05local\x00"
+    query = struct.pack("!6H", 1, 0x0100, 1, 0, 0, 0) + labels + struct.pack("!HH", 1, 1)
+    answer = await _says(net, "10.43.0.10", 53, struct.pack("!H", len(query)) + query)
+    assert answer.endswith(socket.inet_aton("10.43.0.7"))
+    server.close()
+
+
+async def test_the_relay_dies_with_its_parent() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="nerv-"))
+    code = (
+        "import asyncio, sys; from pathlib import Path; from nerv.network.namespaces import *\n"
+        "async def main():\n"
+        "    net = NamespaceNetwork(NetworkConfig(Path(sys.argv[1])))\n"
+        "    await net.start(); print(net.pid, flush=True); await asyncio.sleep(1000)\n"
+        "asyncio.run(main())"
+    )
+    try:
+        child = await process.start([sys.executable, "-c", code, str(folder)], stdout=asyncio.subprocess.PIPE)
+        assert child.handle.stdout is not None
+        relay = int(await child.handle.stdout.readline())
+        assert Path(f"/proc/{relay}").exists()
+        os.kill(child.pid, signal.SIGKILL)
+        await child.wait()
+        await eventually(lambda: not Path(f"/proc/{relay}").exists(), "the end of the relay")
+    finally:
+        shutil.rmtree(folder)
+
+
+async def test_sockets_are_private(net: NamespaceNetwork) -> None:
+    assert net.config.run_folder.stat().st_mode & 0o777 == 0o700
+    for name in ("egress.sock", "control.sock"):
+        assert (net.config.run_folder / name).stat().st_mode & 0o077 == 0
+
+
+async def test_a_refusal_is_one_line_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing = [sys.executable, "-c", "import sys; sys.exit('unshare: Operation not permitted')"]
+    monkeypatch.setattr(namespaces, "isolated_python", lambda *_: refusing)
+    said = await NamespaceNetwork.available()
+    assert said.startswith("user namespaces are refused here: unshare: Operation not permitted (")
+    assert "\n" not in said
+
+
+_AS_USER = """
+import asyncio, json, sys, tempfile
+from pathlib import Path
+from nerv.network.namespaces import NamespaceNetwork, NetworkConfig
+from nerv.node import processes
+from nerv.node.processes import ContainerSpec
+
+async def main():
+    folder = Path(tempfile.mkdtemp(prefix="nerv-"))
+    net = NamespaceNetwork(NetworkConfig(folder / "run"))
+    problem = await NamespaceNetwork.available()
+    if problem:
+        print(json.dumps({"refused": problem}))
+        return
+    await net.start()
+    pod = await net.add_pod("p", "10.42.0.5")
+    spec = ContainerSpec(pod, "p", ("/bin/sh", "-c", "id -u; hostname; cat /proc/net/fib_trie"), {}, folder / "root",
+                         visible=(), user=65532, group=65532)
+    run = await processes.start(spec)
+    out = (await run.stdout.read()).decode().split()
+    print(json.dumps({"user": out[0], "host": out[1], "address": "10.42.0.5" in out, "code": await run.wait()}))
+    await net.stop()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root, to become another user")
+async def test_an_ordinary_user_has_the_same() -> None:
+    python = next((path for path in ("/usr/bin/python3.11", "/usr/bin/python3") if Path(path).exists()), None)
+    setpriv = shutil.which("setpriv")
+    if python is None or setpriv is None:
+        pytest.skip("an ordinary user needs setpriv and a Python outside of root's home")
+    import typing_extensions
+
+    libraries = Path(tempfile.mkdtemp(prefix="nerv-"))
+    try:
+        libraries.chmod(0o755)
+        shutil.copytree(Path(nerv.__file__).parent, libraries / "nerv", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(str(typing_extensions.__file__), libraries)
+        done = await process.run(
+            [setpriv, "--reuid=54321", "--regid=54321", "--clear-groups", python, "-B", "-c", _AS_USER],
+            env={"PYTHONPATH": str(libraries), "HOME": "/nonexistent"},
+            cwd=Path("/"),
+            timeout=60,
+        )
+    finally:
+        shutil.rmtree(libraries)
+    found = json.loads(done.stdout)
+    if "refused" in found:
+        pytest.skip(found["refused"])
+    assert found == {"user": "65532", "host": "p", "address": True, "code": 0}
