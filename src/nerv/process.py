@@ -50,9 +50,11 @@ async def run(
 
     Raises ProcessError when it fails and `check` is set, NervError when the program is missing or takes too long.
     """
-    child = await _spawn(command, cwd, env, asyncio.subprocess.PIPE, asyncio.subprocess.PIPE)
+    # without input no pipe: uvloop raises when it writes to a child that has ended already
+    stdin = asyncio.subprocess.PIPE if input else asyncio.subprocess.DEVNULL
+    child = await _spawn(command, cwd, env, stdin, asyncio.subprocess.PIPE)
     try:
-        stdout, stderr = await asyncio.wait_for(child.communicate(input), timeout)
+        stdout, stderr = await asyncio.wait_for(child.communicate(input or None), timeout)
     except TimeoutError:
         raise NervError(f"`{command[0]}` did not end within {timeout:g} s") from None
     finally:
@@ -68,9 +70,10 @@ async def run(
 
 async def pipe(command: Sequence[str], input: bytes, *, env: Mapping[str, str] | None = None) -> bytes:
     """Run a filter: bytes in, bytes out. Raises ProcessError when it fails, NervError when it is missing."""
-    child = await _spawn(command, None, env, asyncio.subprocess.PIPE, asyncio.subprocess.PIPE)
+    stdin = asyncio.subprocess.PIPE if input else asyncio.subprocess.DEVNULL
+    child = await _spawn(command, None, env, stdin, asyncio.subprocess.PIPE)
     try:
-        stdout, stderr = await child.communicate(input)
+        stdout, stderr = await child.communicate(input or None)
     finally:
         if child.returncode is None:
             with contextlib.suppress(ProcessLookupError):

@@ -47,12 +47,12 @@ class Access:
         settings = {"safe.directory": "*"}
         if self.proxy:
             settings["http.proxy"] = self.proxy
-        if self.ca_file:
-            settings["http.sslCAInfo"] = str(self.ca_file)
         header = self._authorization()
         if header:
             settings[f"http.{url}.extraHeader"] = f"Authorization: {header}"
-        return {**_FIXED, **_configuration(settings)}
+        # the variable, because one in the user's environment would win over the setting
+        trust = {"GIT_SSL_CAINFO": str(self.ca_file)} if self.ca_file else {}
+        return {**_FIXED, **trust, "NO_PROXY": "", "no_proxy": "", **_configuration(settings)}
 
     def _authorization(self) -> str:
         if self.bearer_token:

@@ -97,4 +97,5 @@ def _write_bundle(path: Path, authority: str) -> None:
     """The platform's authority and the system's: tunnelled hosts keep their own certificates."""
     system = next((Path(name) for name in _SYSTEM_BUNDLES if Path(name).exists()), None)
     text = authority if system is None else authority + "\n" + system.read_text(encoding="utf-8", errors="replace")
+    path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -13,7 +12,7 @@ from nerv.components import catalog, cert_manager, definition, longhorn, metallb
 from nerv.components.catalog import Platform
 from nerv.components.cert_manager import resources as cert_manager_resources
 from nerv.components.site import Program
-from nerv.errors import NervError
+from nerv.mirror import ChartOrigin
 from nerv.operations.bootstrap import Repository
 from nerv.operations.folder import PlatformFolder
 from nerv.platform import versions
@@ -32,16 +31,6 @@ class NodePlan:
     address: str
     roles: tuple[str, ...]
     labels: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class ChartOrigin:
-    """A chart that the platform pins, where it comes from, and NERV's stand-in for it."""
-
-    repository: str
-    name: str
-    version: str
-    stand_in: Path
 
 
 @dataclass(frozen=True)
@@ -69,6 +58,15 @@ class Plan:
     @property
     def dns_address(self) -> str:
         return str(IPv4Network(self.service_cidr)[_DNS_HOST])
+
+    @property
+    def mirror_address(self) -> str:
+        """Where the cluster's DNS leads the mirrored hosts: the last Service address that nothing is given."""
+        return str(IPv4Network(self.service_cidr)[-2])
+
+    def node_pod_cidr(self, number: int) -> str:
+        """Each node has a /24 of the pods' network, as Kubernetes hands them out."""
+        return str(next(itertools.islice(IPv4Network(self.pod_cidr).subnets(new_prefix=24), number, None)))
 
     def repository(self, root: Path) -> Repository:
         """The platform's own repository in `root`."""
@@ -115,14 +113,3 @@ def charts() -> tuple[ChartOrigin, ...]:
         ChartOrigin(chart.repository, chart.name, chart.version, Path(next(iter(room.__path__))) / "standin")
         for chart, room in rooms
     )
-
-
-def command(program: Program) -> tuple[str, ...]:
-    """The executable of a process program. Raises NervError when it is not installed."""
-    if program.name == "nerv":
-        return (sys.executable, "-m", "nerv")
-    beside = Path(sys.executable).parent / program.name
-    found = str(beside) if beside.exists() else shutil.which(program.name)
-    if not found:
-        raise NervError(f"`{program.name}`, which runs image {program.image}, is not installed", "set NERV up again")
-    return (found,)

@@ -1,0 +1,239 @@
+"""The running half of one platform, composed: the one place where the two halves meet.
+
+Order matters and is read from top to bottom in `Cluster._start`: network, API server, controllers, nodes, mirror, and
+at last the repository. Everything after the engine speaks to the Kubernetes API alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from nerv.controllers import services
+from nerv.controllers.runtime import Controller, EventRecorder, Informers, SystemClock
+from nerv.controllers.services import ServicesConfig
+from nerv.engines.embedded import EmbeddedEngine
+from nerv.engines.protocol import Endpoint, EngineConfig, ReconcilerConfig
+from nerv.errors import NervError
+from nerv.kube.client import Client
+from nerv.mirror import Mirror, MirrorConfig
+from nerv.network.driver import NetworkConfig
+from nerv.network.namespaces import NamespaceNetwork
+from nerv.network.publish import Publisher
+from nerv.network.services import ServiceTable
+from nerv.node.agent import NodeAgent
+from nerv.node.context import NodeConfig, NodeContext
+from nerv.node.programs import Programs
+from nerv.operations import authority, bootstrap, images, keys, pki, ports
+from nerv.operations import folder as folders
+from nerv.operations import plan as plans
+from nerv.operations.folder import PlatformFolder
+from nerv.operations.plan import Plan
+from nerv.operations.status import Status
+from nerv.operations.watching import StatusWatch
+from nerv.tasks import Supervisor
+
+_log = logging.getLogger(__name__)
+_ADMIN = ("system:admin", ("system:masters", "system:authenticated"))
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a platform is brought up."""
+
+    offline: bool = False
+
+
+class Cluster:
+    """A platform that runs in this process. Made by `prepare`, driven by `run`."""
+
+    def __init__(self, folder: PlatformFolder, plan: Plan, options: Options) -> None:
+        self.folder = folder
+        self.note = "starting the cluster's network"
+        self._plan = plan
+        self._options = options
+        self._tasks = Supervisor()
+        self._engine = EmbeddedEngine()
+        self._watch: StatusWatch | None = None
+        self._started = asyncio.Event()
+        self._client: Client | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def prepare(cls, folder: PlatformFolder, options: Options) -> AsyncIterator[Cluster]:
+        """Read the definition, check the machine, hold the platform's lock. Raises NervError with nothing written."""
+        plan = plans.load(folder)
+        refused = await NamespaceNetwork.available()
+        if refused:
+            raise NervError(refused)
+        with folders.hold_lock(folder, plan.name, EmbeddedEngine.name):
+            folders.open_state(folder)
+            yield cls(folder, plan, options)
+
+    async def changed(self) -> None:
+        """Wait for the next change of the status."""
+        await self._started.wait()
+        assert self._watch is not None
+        await self._watch.next()
+
+    def status(self) -> Status:
+        """The status now; only after `changed`."""
+        assert self._watch is not None
+        return self._watch.status()
+
+    async def ready(self) -> bool:
+        """Write what users need to reach a healthy platform. False while the certificate authority is not issued."""
+        assert self._client is not None
+        return await authority.write(self._client, self.folder, self._plan.authority_secret)
+
+    async def run(self) -> None:
+        """Bring the platform up and keep it until cancelled; then end everything that was started."""
+        async with AsyncExitStack() as stack:
+            await self._start(stack)
+            await asyncio.Event().wait()
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        plan, state = self._plan, self.folder.state
+        run_folder = folders.private_folder(self.folder.run_folder)
+        network = NamespaceNetwork(
+            NetworkConfig(run_folder, plan.pod_cidr, plan.service_cidr, plan.dns_address, plan.cluster_domain)
+        )
+        await network.start()
+        stack.push_async_callback(network.stop)
+
+        self.note = "starting the API server"
+        identity = pki.load(state / "pki", service_address=plan.api_address, cluster_domain=plan.cluster_domain)
+        endpoint = await self._start_engine(identity, network)
+        stack.push_async_callback(self._engine.stop)
+        stack.push_async_callback(self._tasks.stop)
+        client = self._client = self._engine.client(*_ADMIN)
+        informers = Informers(client)
+        stack.push_async_callback(informers.stop)
+
+        table = ServiceTable(informers, network)
+        await table.register(plan.api_address, 443, endpoint.unix)
+        self._tasks.start("services", table.run)
+        publisher = Publisher(informers, network, state / "loopback.json")
+        publisher.on_change(lambda: self._write_published(publisher))
+        self._tasks.start("publisher", publisher.run)
+        self._watch = StatusWatch(informers, self._engine.name, lambda: _published(publisher))
+        self._started.set()
+
+        mirror = await self._start_mirror(stack, client, network, table, identity)
+        reconcilers = self._engine.reconcilers(
+            informers, ReconcilerConfig(state / "artifacts", mirror.proxy_url, mirror.ca_file, self.folder.kubeconfig)
+        )
+        add_ons = ServicesConfig(
+            run_folder=run_folder,
+            claims=state / "volumes",
+            register=table.register,
+            unregister=table.unregister,
+            client_for=self._engine.client,
+        )
+        for controller in (*reconcilers, *services.controllers(client, informers, add_ons)):
+            self._run_controller(controller)
+        programs = images.programs(plan.programs, services.programs(add_ons), self._engine.programs())
+        await self._start_nodes(client, informers, network, table, identity, programs)
+
+        await bootstrap.install_addons(client)
+        if not await bootstrap.bootstrapped(client):
+            self.note = "handing the repository to Flux"
+            await bootstrap.bootstrap(client, plan.repository(self.folder.root), keys.cluster_secrets(plan.name))
+        self.note = "Ctrl-C stops it"
+
+    async def _start_engine(self, identity: pki.Pki, network: NamespaceNetwork) -> Endpoint:
+        state = self.folder.state
+        endpoint = await self._engine.start(
+            EngineConfig(
+                state=folders.private_folder(state / "data" / self._engine.name),
+                run_folder=self.folder.run_folder,
+                port=ports.api_port(state / "state.json"),
+                ca=identity.ca,
+                serving=identity.api_server,
+                admin=identity.admin,
+                kubelet_client=identity.kubelet_client,
+                service_account_key=identity.service_account_key,
+                service_cidr=self._plan.service_cidr,
+                egress_socket=network.egress_socket,
+                dial=network.dial,
+            )
+        )
+        text = pki.kubeconfig(endpoint.url, identity.ca, identity.admin, cluster=self._plan.name)
+        folders.write_private(self.folder.kubeconfig, text)
+        return endpoint
+
+    async def _start_mirror(
+        self, stack: AsyncExitStack, client: Client, network: NamespaceNetwork, table: ServiceTable, identity: pki.Pki
+    ) -> Mirror:
+        """Answer for the hosts of the repository and of charts: through a proxy out here, by name inside."""
+        plan, state = self._plan, self.folder.state
+        config = MirrorConfig(
+            repository=self.folder.root,
+            repository_url=plan.repository_url,
+            branch=plan.branch,
+            charts=plan.charts,
+            kept=state / "charts",
+            ca=identity.ca,
+            unix=self.folder.run_folder / "mirror.sock",
+            ca_bundle=state / "mirror-ca.crt",
+            offline=self._options.offline,
+        )
+        mirror = Mirror(config, client)
+        await mirror.start()
+        stack.push_async_callback(mirror.stop)
+        await table.register(plan.mirror_address, 443, config.unix)
+        await network.set_names(dict.fromkeys(mirror.hosts, (plan.mirror_address,)))
+        return mirror
+
+    async def _start_nodes(
+        self,
+        client: Client,
+        informers: Informers,
+        network: NamespaceNetwork,
+        table: ServiceTable,
+        identity: pki.Pki,
+        programs: Programs,
+    ) -> None:
+        state = self.folder.state
+        for number, node in enumerate(self._plan.nodes):
+            config = NodeConfig(
+                name=node.name,
+                address=node.address,
+                folder=state / "nodes" / node.name,
+                claims=state / "volumes",
+                run_folder=self.folder.run_folder,
+                pod_cidr=self._plan.node_pod_cidr(number),
+                roles=node.roles,
+                labels=node.labels,
+                api_address=self._plan.api_address,
+                ca_certificate=identity.ca.certificate,
+                hidden=(self.folder.root,),
+                serving=pki.kubelet_serving(state / "pki", identity.ca, node.name, node.address),
+                client_ca=identity.ca.certificate,
+            )
+            events = EventRecorder(client, "kubelet")
+            agent = NodeAgent(
+                NodeContext(config, client, informers, network, table, programs, events, SystemClock(), asyncio.sleep)
+            )
+            self._tasks.start(f"node {node.name}", agent.run)
+
+    def _run_controller(self, controller: Controller) -> None:
+        self._tasks.start(f"controller {controller.name}", controller.run)
+
+    def _write_published(self, publisher: Publisher) -> None:
+        told = {
+            address: {str(port): list(here) for port, here in ports.items()}
+            for address, ports in _published(publisher).items()
+        }
+        folders.write_private(self.folder.published, json.dumps(told, indent=1))
+
+
+def _published(publisher: Publisher) -> dict[str, dict[int, tuple[str, int]]]:
+    found: dict[str, dict[int, tuple[str, int]]] = {}
+    for entry in publisher.published:
+        found.setdefault(entry.address, {})[entry.port] = (entry.host, entry.host_port)
+    return found
