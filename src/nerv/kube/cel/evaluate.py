@@ -22,6 +22,10 @@ _KEYWORDS = frozenset(
 )
 
 
+_TYPES = frozenset({"bool", "bytes", "double", "dyn", "int", "list", "map", "null_type", "string", "type", "uint"})
+"""Names of CEL's own types cannot be declared as variables: a Secret's field `type` is reached as `self.type` only."""
+
+
 class CelError(ValueError):
     """An expression that cannot be compiled or evaluated; one line, without the library's status codes."""
 
@@ -72,7 +76,7 @@ def _compile(expression: str, variables: tuple[str, ...], optionals: tuple[str, 
     for name in optionals:
         found = f"size({name}_values) == 1 ? optional.of({name}_values[0]) : optional.none()"
         expression = f"cel.bind({name}, {found}, {expression})"
-    names = tuple(sorted({*variables, *(f"{name}_values" for name in optionals)}))
+    names = tuple(sorted({*variables, *(f"{name}_values" for name in optionals)} - _TYPES))
     try:
         return _environment(names).compile(expression)
     except (RuntimeError, ValueError) as error:
