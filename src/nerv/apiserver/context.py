@@ -12,6 +12,7 @@ from nerv.apiserver.identity import User
 from nerv.apiserver.registry import Registry, Served
 from nerv.apiserver.store import Store
 from nerv.apiserver.tokens import Signer
+from nerv.apiserver.webhooks.calling import Caller
 from nerv.kube.objects import Object
 
 
@@ -59,5 +60,6 @@ class Context:
     signer: Signer
     reviews: Reviews
     addresses: Addresses
+    webhooks: Caller
     mutating: Sequence[Plugin] = ()
     validating: Sequence[Plugin] = ()

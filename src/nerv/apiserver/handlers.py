@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Mapping
 
 import orjson
 
-from nerv.apiserver import bodies, deletion, patching, reads, representation, subresources, writes
+from nerv.apiserver import bodies, conversion, deletion, patching, reads, representation, subresources, writes
 from nerv.apiserver.context import Context
 from nerv.apiserver.registry import Served
 from nerv.apiserver.requests import Call
@@ -26,10 +26,13 @@ def resource(context: Context, call: Call) -> Answer | Awaitable[Answer]:
         return _subresource(context, served, call)
     if target.verb not in served.resource.verbs:
         raise errors.MethodNotAllowed("the server does not allow this method on the requested resource", {})
+    converted = conversion.by_webhook(served)
     match target.verb:
         case "get":
-            return reads.get(context, served, call)
+            return reads.get_converted(context, served, call) if converted else reads.get(context, served, call)
         case "list":
+            if converted:
+                return reads.list_converted(context, served, call)
             return reads.list_objects(context, served, call)
         case "watch":
             return reads.watch(context, served, call)
@@ -77,7 +80,7 @@ async def _create(context: Context, served: Served, call: Call) -> Answer:
     obj = _typed(served, bodies.decode(call.request))
     if not served.stored:
         return await _ask(context, served, call, obj)
-    return _answer(context, served, call, await writes.create(context, served, call, obj))
+    return await _answer(context, served, call, await writes.create(context, served, call, obj))
 
 
 async def _ask(context: Context, served: Served, call: Call, obj: Object) -> Answer:
@@ -103,18 +106,18 @@ async def _update(context: Context, served: Served, call: Call) -> Answer:
         raise errors.BadRequest(
             f"the name of the object ({name or ''}) does not match the name on the URL ({call.target.name})"
         )
-    return _answer(context, served, call, await writes.update(context, served, call, lambda old: obj))
+    return await _answer(context, served, call, await writes.update(context, served, call, lambda old: obj))
 
 
 async def _patch(context: Context, served: Served, call: Call) -> Answer:
-    return _answer(context, served, call, await patching.patch(context, served, call))
+    return await _answer(context, served, call, await patching.patch(context, served, call))
 
 
 async def _delete(context: Context, served: Served, call: Call) -> Answer:
     options = deletion.Options.of(call.request, call.dry_run)
     written = await writes.delete(context, served, call, call.target.name, options)
     if not written.deleted or served.key == "pods":
-        return _answer(context, served, call, written)
+        return await _answer(context, served, call, written)
     obj = orjson.loads(written.raw)
     details: Object = {"name": call.target.name, "kind": served.resource.plural, "uid": obj["metadata"].get("uid", "")}
     if served.resource.group:
@@ -140,10 +143,11 @@ def _named(call: Call, namespace: str) -> Call:
     return Call(call.request, call.user, call.target._replace(namespace=namespace))
 
 
-def _answer(context: Context, served: Served, call: Call, written: Written) -> Response:
+async def _answer(context: Context, served: Served, call: Call, written: Written) -> Response:
     shape = representation.negotiate(served, call.request, context.now)
     status = 201 if written.created else 200
-    return Response(status, shape.object(written.raw), shape.content_type, _warnings(written))
+    raw = (await reads.shown(context, served, [written.raw]))[0]
+    return Response(status, shape.object(raw), shape.content_type, _warnings(written))
 
 
 def _warnings(written: Written) -> Mapping[str, str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import orjson
 
-from nerv.apiserver import representation, watches
+from nerv.apiserver import conversion, representation, watches
 from nerv.apiserver.context import Context
 from nerv.apiserver.registry import Served
 from nerv.apiserver.representation import Shape
@@ -23,6 +24,35 @@ def get(context: Context, served: Served, call: Call) -> Response:
     entry = require(context.store, served, call)
     shape = representation.negotiate(served, call.request, context.now)
     return Response(200, shape.object(entry.raw), shape.content_type)
+
+
+async def get_converted(context: Context, served: Served, call: Call) -> Response:
+    """`get` where a webhook converts."""
+    entry = require(context.store, served, call)
+    shape = representation.negotiate(served, call.request, context.now)
+    return Response(200, shape.object((await shown(context, served, [entry.raw]))[0]), shape.content_type)
+
+
+async def list_converted(context: Context, served: Served, call: Call) -> Response:
+    """`list_objects` where a webhook converts; in one piece."""
+    chosen = choice(served, call)
+    shape = representation.negotiate(served, call.request, context.now)
+    entries = [entry for entry in context.store.entries(served.key, chosen.namespace) if chosen.matches(entry)]
+    version = str(context.store.version)
+    items = await shown(context, served, [entry.raw for entry in entries])
+    return Response(200, shape.list(items, version, "", 0), shape.content_type)
+
+
+async def shown(context: Context, served: Served, stored: Sequence[bytes]) -> list[bytes]:
+    """Stored objects in the served version, asking the webhook once for those of another version."""
+    wanted = served.resource.api_version
+    other = [index for index, raw in enumerate(stored) if conversion.stored_version(raw) != wanted]
+    result = list(stored)
+    if other and conversion.by_webhook(served):
+        converted = await context.convert(served, [orjson.loads(stored[index]) for index in other], wanted)
+        for index, obj in zip(other, converted, strict=True):
+            result[index] = orjson.dumps(obj)
+    return result
 
 
 def require(store: Store, served: Served, call: Call) -> Entry:

@@ -29,9 +29,12 @@ from nerv.apiserver.registry import Registry, Served
 from nerv.apiserver.requests import Call
 from nerv.apiserver.store import Change, Store
 from nerv.apiserver.tokens import Signer
+from nerv.apiserver.webhooks import converting
+from nerv.apiserver.webhooks.calling import Caller
 from nerv.certificates import KeyPair
 from nerv.errors import NervError
 from nerv.http import tls
+from nerv.http.exchange import Dial
 from nerv.http.messages import Answer, Request, Response
 from nerv.http.server import Server, listen
 from nerv.kube import errors
@@ -45,10 +48,6 @@ _log = logging.getLogger(__name__)
 def system_now() -> datetime:
     """The wall clock."""
     return datetime.now(UTC)
-
-
-Egress = Callable[[str, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
-"""Dials an address of the cluster's network: a webhook's pod, a kubelet."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,8 @@ class Config:
     port: int = 0
     unix: Path | None = None
     """A socket beside host and port, with the same TLS: the network gives it the address of the Service."""
-    egress: Egress | None = None
+    egress: Dial | None = None
+    """Dials an address of the cluster's network: a webhook's pod, a kubelet."""
     audit: Path | None = None
     now: Callable[[], datetime] = system_now
 
@@ -92,6 +92,7 @@ class ApiServer:
             signer=self._signer,
             reviews=Reviews(self._authenticator, self._authorizer),
             addresses=Addresses(config.service_cidr),
+            webhooks=Caller(self._store, config.egress),
             mutating=MUTATING,
             validating=VALIDATING,
         )
@@ -178,7 +179,7 @@ class ApiServer:
             self._servers.append(await listen(self.handle, unix=config.unix, ssl=context))
 
     async def _convert(self, served: Served, objects: Sequence[Object], api_version: str) -> list[Object]:
-        raise errors.InternalError("no conversion")
+        return await converting.convert(self._context.webhooks, served, objects, api_version)
 
     def _follow(self, change: Change) -> None:
         custom.follow(self._context, change)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nerv.apiserver.registry import Served
 from nerv.http.messages import Request
-from nerv.kube import defaults, errors, schemas
+from nerv.kube import defaults, errors, schemas, validation
 from nerv.kube.fields import FieldError
 from nerv.kube.objects import Object
 
@@ -64,7 +64,11 @@ def validate(served: Served, obj: Object, old: Object | None, subresource: str) 
     """Raises errors.Invalid with every problem."""
     if served.schema is None:
         return
-    found: Sequence[FieldError] = () if served.builtin else schemas.validate(obj, served.schema, old)
+    found: Sequence[FieldError]
+    if served.builtin:
+        found = validation.validate(obj, old, subresource=subresource)
+    else:
+        found = [*validation.validate_metadata(obj, old), *schemas.validate(obj, served.schema, old)]
     if found:
         name = obj["metadata"].get("name") or obj["metadata"].get("generateName") or ""
         causes = [problem.cause() for problem in found]

@@ -6,17 +6,23 @@ Belongs here: the builtin plugins, one module each. Each plugin is a function of
 from __future__ import annotations
 
 from nerv.apiserver import custom
-from nerv.apiserver.admission import accounts, classes, namespaces, pods, services
+from nerv.apiserver.admission import accounts, classes, namespaces, pods, podsecurity, services
 from nerv.apiserver.context import Plugin
+from nerv.apiserver.webhooks import admission as webhooks
 
 MUTATING: tuple[Plugin, ...] = (
     namespaces.must_exist,
-    namespaces.keep_spec,
     accounts.project,
     pods.tolerate,
     pods.prioritise,
     classes.choose,
+    webhooks.mutate,
+    namespaces.keep_spec,
     custom.settle,
     services.allocate,
 )
-VALIDATING: tuple[Plugin, ...] = (namespaces.must_not_be_deleted,)
+VALIDATING: tuple[Plugin, ...] = (
+    namespaces.must_not_be_deleted,
+    podsecurity.check,
+    webhooks.validate,
+)

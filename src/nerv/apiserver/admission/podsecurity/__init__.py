@@ -1,0 +1,72 @@
+"""PodSecurity: the labels `pod-security.kubernetes.io/{enforce,audit,warn}` of a namespace, held against pods.
+
+Pods are refused, workloads with a pod template are only warned about: their pods will be refused one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nerv.apiserver.admission.podsecurity.standards import Violation, violations
+from nerv.apiserver.context import Attributes, Context
+from nerv.kube.objects import Object
+
+_LABEL = "pod-security.kubernetes.io/"
+_TEMPLATES = {
+    "podtemplates": ("template",),
+    "replicationcontrollers": ("spec", "template"),
+    "deployments.apps": ("spec", "template"),
+    "replicasets.apps": ("spec", "template"),
+    "statefulsets.apps": ("spec", "template"),
+    "daemonsets.apps": ("spec", "template"),
+    "jobs.batch": ("spec", "template"),
+    "cronjobs.batch": ("spec", "jobTemplate", "spec", "template"),
+}
+
+
+def check(context: Context, attributes: Attributes) -> None:
+    """Raises errors.Forbidden when a pod breaks the enforced level."""
+    obj = attributes.obj
+    if obj is None or attributes.operation not in ("CREATE", "UPDATE"):
+        return
+    if attributes.key == "pods" and (
+        attributes.operation == "CREATE" or attributes.subresource == "ephemeralcontainers"
+    ):
+        labels = _labels(context, attributes.namespace)
+        level, version = _level(labels, "enforce")
+        found = violations(level, obj)
+        if found:
+            raise attributes.served.forbidden(attributes.name, f"violates PodSecurity {_text(level, version, found)}")
+        _warn(attributes, labels, obj)
+    elif attributes.key in _TEMPLATES and not attributes.subresource:
+        template = _at(obj, _TEMPLATES[attributes.key])
+        if template and template != _at(attributes.old or {}, _TEMPLATES[attributes.key]):
+            _warn(attributes, _labels(context, attributes.namespace), template)
+
+
+def _warn(attributes: Attributes, labels: Mapping[str, str], pod: Object) -> None:
+    level, version = _level(labels, "warn")
+    found = violations(level, pod)
+    if found:
+        attributes.warnings.append(f"would violate PodSecurity {_text(level, version, found)}")
+
+
+def _labels(context: Context, namespace: str) -> Mapping[str, str]:
+    entry = context.store.head("namespaces", "", namespace)
+    return entry.labels if entry else {}
+
+
+def _level(labels: Mapping[str, str], mode: str) -> tuple[str, str]:
+    return labels.get(_LABEL + mode, "privileged"), labels.get(f"{_LABEL}{mode}-version", "latest")
+
+
+def _text(level: str, version: str, found: list[Violation]) -> str:
+    listed = ", ".join(f"{item.reason} ({item.detail})" if item.detail else item.reason for item in found)
+    return f'"{level}:{version}": {listed}'
+
+
+def _at(obj: Object, path: tuple[str, ...]) -> Object:
+    value: Object = obj
+    for part in path:
+        value = value.get(part) or {}
+    return value

@@ -1,0 +1,108 @@
+"""POST a review to a webhook through the cluster's network, with its CA verified, and every failure in the API
+server's words."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from nerv.apiserver import routing
+from nerv.apiserver.store import Store
+from nerv.http import exchange, tls
+from nerv.http.exchange import Dial, Exchange, ExchangeError
+from nerv.kube import errors
+from nerv.kube.objects import Object
+
+_LARGEST_ANSWER = 16 << 20
+_HEADERS = {"Accept": "application/json, */*", "Content-Type": "application/json", "Connection": "close"}
+
+
+class CallFailed(Exception):
+    """The webhook could not be asked; the text is that of the API server."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a webhook is, as clientConfig says: a Service, or a URL."""
+
+    url: str
+    ca_pem: str
+    namespace: str = ""
+    service: str = ""
+    port: int = 443
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> Endpoint:
+        """From a clientConfig."""
+        bundle = base64.b64decode(config.get("caBundle") or "").decode("utf-8", "replace")
+        service = config.get("service")
+        if not service:
+            return cls(config.get("url") or "", bundle)
+        port = service.get("port") or 443
+        host = f"{service['name']}.{service['namespace']}.svc"
+        path = "/" + (service.get("path") or "/").lstrip("/")
+        return cls(f"https://{host}:{port}{path}", bundle, service["namespace"], service["name"], port)
+
+
+class Caller:
+    """Dials with `dial`; without it nothing of the cluster's network can be reached."""
+
+    def __init__(self, store: Store, dial: Dial | None) -> None:
+        self._store = store
+        self._dial = dial
+        self._contexts: dict[str, ssl.SSLContext] = {}
+
+    async def post(self, endpoint: Endpoint, review: Object, timeout: int) -> Object:
+        """The answer to a review. `timeout` in seconds. Raises CallFailed."""
+        url = f"{endpoint.url}?timeout={timeout}s"
+        try:
+            return await asyncio.wait_for(self._post(endpoint, review, url), timeout)
+        except TimeoutError:
+            raise CallFailed(f'Post "{url}": context deadline exceeded') from None
+        except errors.ApiError as error:
+            raise CallFailed(f'Post "{url}": {error.message}') from None
+        except ssl.SSLCertVerificationError as error:
+            reason = f"tls: failed to verify certificate: x509: {error.verify_message}"
+            raise CallFailed(f'Post "{url}": {reason}') from None
+        except (OSError, ExchangeError, asyncio.IncompleteReadError) as error:
+            raise CallFailed(f'Post "{url}": {error or type(error).__name__}') from None
+
+    async def _post(self, endpoint: Endpoint, review: Object, url: str) -> Object:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 443
+        address: tuple[str, int] = (host, port)
+        if endpoint.service:
+            address = routing.resolve(self._store, endpoint.namespace, endpoint.service, endpoint.port)
+        if self._dial is None:
+            raise errors.ServiceUnavailable("the API server has no way into the cluster's network")
+        connection = await self._dial(*address)
+        call = Exchange(await exchange.secure(connection, self._context(endpoint.ca_pem), host))
+        try:
+            path = f"{parts.path or '/'}?{parts.query}"
+            await call.send("POST", path, f"{host}:{port}", _HEADERS, orjson.dumps(review))
+            head = await call.head()
+            body = await call.read(_LARGEST_ANSWER)
+        finally:
+            call.close()
+        if head.status != 200:
+            text = body.decode("utf-8", "replace").strip()
+            raise errors.InternalError(f"the server rejected the request with status {head.status}: {text}")
+        try:
+            answer: Object = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise errors.InternalError(f"couldn't get version/kind; json parse error: {error}") from None
+        return answer
+
+    def _context(self, ca_pem: str) -> ssl.SSLContext:
+        context = self._contexts.get(ca_pem)
+        if context is None:
+            if len(self._contexts) > 64:
+                self._contexts.clear()
+            context = self._contexts[ca_pem] = tls.client_context(ca_pem or None)
+        return context
