@@ -1,46 +1,16 @@
 """The real git against real repositories on this machine."""
 
 import pytest
+from tests.support.repository import Repository
 
-from nerv import process
 from nerv.builders import git
 from nerv.builders.git import Access, GitError
-
-IDENTITY = {
-    "GIT_AUTHOR_NAME": "t",
-    "GIT_AUTHOR_EMAIL": "t@t",
-    "GIT_COMMITTER_NAME": "t",
-    "GIT_COMMITTER_EMAIL": "t@t",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_CONFIG_NOSYSTEM": "1",
-}
-
-
-class Repository:
-    """A work tree to commit to."""
-
-    def __init__(self, path):
-        self.path = path
-        self.url = f"file://{path}"
-        path.mkdir()
-        self.git("init", "--quiet", "-b", "main")
-
-    def git(self, *arguments):
-        return process.run_sync(["git", *arguments], cwd=self.path, env=IDENTITY).stdout.strip()
-
-    def commit(self, message, **files):
-        for name, text in files.items():
-            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.path / name).write_text(text)
-        self.git("add", "-A")
-        self.git("commit", "--quiet", "-m", message, "--allow-empty")
-        return self.git("rev-parse", "HEAD")
 
 
 @pytest.fixture
 def repository(tmp_path):
     found = Repository(tmp_path / "work")
-    found.commit("first", **{"a.yaml": "1", "sub/b.yaml": "2"})
+    found.commit("first", {"a.yaml": "1", "sub/b.yaml": "2"})
     return found
 
 
@@ -56,10 +26,10 @@ async def test_a_branch_is_fetched_and_exported(repository, tmp_path):
 async def test_a_new_commit_and_a_rewritten_branch(repository, tmp_path):
     bare = tmp_path / "bare"
     await git.fetch(bare, repository.url, "refs/heads/main", Access())
-    second = repository.commit("second", **{"a.yaml": "changed"})
+    second = repository.commit("second", {"a.yaml": "changed"})
     assert await git.fetch(bare, repository.url, "refs/heads/main", Access()) == second
     repository.git("reset", "--quiet", "--hard", "HEAD^")
-    other = repository.commit("other", **{"c.yaml": "3"})
+    other = repository.commit("other", {"c.yaml": "3"})
     assert await git.fetch(bare, repository.url, "refs/heads/main", Access()) == other
 
 
@@ -74,7 +44,7 @@ async def test_tags_point_to_commits(repository, tmp_path):
 
 async def test_links_and_export_attributes(repository, tmp_path):
     (repository.path / "link").symlink_to("/etc/passwd")
-    head = repository.commit("tricky", **{".gitattributes": "hidden.yaml export-ignore\n", "hidden.yaml": "x"})
+    head = repository.commit("tricky", {".gitattributes": "hidden.yaml export-ignore\n", "hidden.yaml": "x"})
     bare = tmp_path / "bare"
     await git.fetch(bare, repository.url, "refs/heads/main", Access())
     await git.export(bare, head, tmp_path / "out")
