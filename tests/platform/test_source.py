@@ -1,4 +1,4 @@
-"""The tree of values with positions: scalars as Kubernetes reads them, edits that keep positions, no crash on any text."""
+"""The tree of values with positions: scalars as Kubernetes reads them, edits, no crash on any text."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from nerv.platform.types import (
     Domain,
     Duration,
     GitUrl,
+    LabelKey,
     LabelValue,
     Line,
     Locale,
@@ -48,7 +49,7 @@ class Disk(Model):
 class Taint(Model):
     """Keeps pods without a matching toleration away from a node."""
 
-    key: Line
+    key: LabelKey
     """For example dedicated."""
     value: LabelValue = ""
     """For example database."""
@@ -73,7 +74,7 @@ class Node(Model):
     """Processor architecture."""
     disks: Annotated[tuple[Disk, ...], Field(min_length=1)] = (Disk(device="/dev/sda"),)
     """Disks that NERV may use; everything on them is erased by the installation."""
-    labels: dict[str, LabelValue] = Field(default={})
+    labels: dict[LabelKey, LabelValue] = Field(default={})
     """Kubernetes labels of the node."""
     taints: tuple[Taint, ...] = ()
     """Kubernetes taints of the node."""

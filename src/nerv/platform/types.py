@@ -230,6 +230,15 @@ def _label_value(text: str) -> str:
     return text
 
 
+def _label_key(text: str) -> str:
+    prefix, slash, name = text.rpartition("/")
+    if not re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", name) or (
+        slash and (len(prefix) > 253 or not re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", prefix))
+    ):
+        raise fail(f"`{text}` is not a label key", "for example tier or example.org/tier")
+    return text
+
+
 def _one_line(text: str) -> str:
     if not text.strip() or "\n" in text:
         raise fail("expected one line of text", "")
@@ -258,6 +267,7 @@ Locale = Annotated[str, _rule(_locale), WithJsonSchema({"type": "string", "examp
 Device = Annotated[str, _rule(_device), WithJsonSchema({"type": "string", "pattern": "^/dev/.+$"})]
 AbsolutePath = Annotated[str, _rule(_absolute), WithJsonSchema({"type": "string", "pattern": "^/.+$"})]
 LabelValue = Annotated[str, _rule(_label_value), WithJsonSchema({"type": "string", "maxLength": 63})]
+LabelKey = Annotated[str, _rule(_label_key), WithJsonSchema({"type": "string", "minLength": 1})]
 Line = Annotated[str, _rule(_one_line), WithJsonSchema({"type": "string", "minLength": 1})]
 
 _as_text = PlainSerializer(str, return_type=str)
