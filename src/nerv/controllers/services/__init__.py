@@ -8,7 +8,7 @@ ready, because its work is theirs.
 from __future__ import annotations
 
 from nerv.controllers.runtime import Controller, Informers
-from nerv.controllers.services import load_balancer
+from nerv.controllers.services import certificates, load_balancer
 from nerv.controllers.services.context import Context, ServicesConfig
 from nerv.kube.client import Client
 
@@ -17,4 +17,7 @@ __all__ = ["ServicesConfig", "controllers"]
 
 def controllers(client: Client, informers: Informers, config: ServicesConfig) -> tuple[Controller, ...]:
     """Every controller of every add-on. Must be called inside the running event loop."""
-    return (*load_balancer.controllers(Context.named(client, informers, config, "metallb")),)
+    return (
+        *load_balancer.controllers(Context.named(client, informers, config, "metallb")),
+        *certificates.controllers(Context.named(client, informers, config, "cert-manager")),
+    )

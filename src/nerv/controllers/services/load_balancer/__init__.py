@@ -11,9 +11,9 @@ from nerv.controllers.services.context import Context
 from nerv.controllers.services.load_balancer.announcement import announcements
 from nerv.controllers.services.load_balancer.services import service_allocation
 from nerv.controllers.services.load_balancer.usage import pool_status
-from nerv.controllers.services.load_balancer.webhook import webhook
+from nerv.controllers.services.load_balancer.webhook import webhook_server
 
 
 def controllers(context: Context) -> tuple[Controller, ...]:
     """All of MetalLB."""
-    return (webhook(context), service_allocation(context), pool_status(context), announcements(context))
+    return (webhook_server(context), service_allocation(context), pool_status(context), announcements(context))

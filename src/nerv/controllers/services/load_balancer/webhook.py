@@ -25,7 +25,7 @@ _KEY = Key("", "webhook")
 _INJECTED = ((VALIDATING_WEBHOOKS, resources.WEBHOOK_CONFIGURATION), (CUSTOM_RESOURCE_DEFINITIONS, resources.CONVERTED))
 
 
-def webhook(context: Context) -> Controller:
+def webhook_server(context: Context) -> Controller:
     """The controller of the webhook server."""
     informers = context.informers
     running = Presence.of(informers, resources.CONTROLLER_IMAGE)
