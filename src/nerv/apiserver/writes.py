@@ -54,6 +54,9 @@ async def create(context: Context, served: Served, call: Call, obj: Object, *, t
         await _admit(context, attributes)
         if not tracked:
             _track(context, attributes, call.request)
+        if not served.builtin and attributes.obj is not None:
+            # the status was taken out; what is read from storage has its defaults all the same
+            shaping.default(served, attributes.obj)
         return await _store(context, attributes, None)
     except BaseException:
         _undo(attributes)
