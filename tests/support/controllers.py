@@ -202,14 +202,14 @@ class World:
 
 
 @asynccontextmanager
-async def cluster(folder: Path) -> AsyncIterator[World]:
-    """A running cluster without nodes."""
+async def cluster(folder: Path, *, node_patience: float = 1e9) -> AsyncIterator[World]:
+    """A running cluster without nodes. `node_patience`: seconds that a node may be silent, here for ever."""
     async with running(folder) as server:
         client = server.direct(ADMIN)
         clock = VirtualClock()
         informers = Informers(client)
         kubelet = Kubelet(client, informers, clock)
-        config = KubernetesConfig(root_ca="the CA", clock=clock)
+        config = KubernetesConfig(root_ca="the CA", clock=clock, node_monitor_grace_period=node_patience)
         all_controllers = controllers(client, informers, config)
         tasks = [asyncio.create_task(each.run(), name=each.name) for each in all_controllers]
         kubelet.start()

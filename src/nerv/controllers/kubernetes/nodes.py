@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from nerv.controllers.kubernetes import placement, pods
 from nerv.controllers.kubernetes.context import Context
@@ -34,7 +34,7 @@ def node_lifecycle(context: Context) -> Controller:
     leases = context.informers.of(LEASES, _LEASES)
     pod_informer = context.informers.of(PODS)
     pod_informer.add_index("node", lambda pod: (pod["spec"].get("nodeName", ""),))
-    reconciler = _Nodes(context, nodes, leases, pod_informer, context.recorder("node-controller"))
+    reconciler = _Nodes(context, nodes, pod_informer, context.recorder("node-controller"))
     watches = (Watch(nodes), Watch(leases, reconciler.lease_changed))
     return Controller("node-lifecycle-controller", reconciler.reconcile, watches, clock=context.clock)
 
@@ -53,16 +53,17 @@ def taint_eviction(context: Context) -> Controller:
 class _Nodes:
     context: Context
     nodes: Informer
-    leases: Informer
     pods: Informer
     recorder: EventRecorder
-    seen: dict[str, datetime] = field(default_factory=dict)
-    """When we first saw a node without a lease: it gets the same patience."""
+    seen: dict[str, float] = field(default_factory=dict)
+    """When a node was last heard of, by our own monotonic clock: neither a machine that slept nor a restart of ours
+    makes all nodes look silent."""
 
     def lease_changed(self, old: Object | None, new: Object | None) -> Iterable[Key]:
         """A renewed lease matters at once only where the node was given up; else its timer looks at it."""
         if new is None:
             return ()
+        self.seen[objects.name(new)] = self.context.clock.monotonic()
         node = self.nodes.get(None, objects.name(new))
         ready = objects.condition(node, "Ready") if node is not None else None
         return (key_of(node),) if node is not None and (ready is None or ready["status"] == "Unknown") else ()
@@ -83,12 +84,9 @@ class _Nodes:
         return RetryAfter(left + 0.1) if left > 0 else Done()
 
     def _seconds_left(self, node: Object) -> float:
-        now = self.context.clock.now()
-        lease = self.leases.get(_LEASES, objects.name(node))
-        renewed = (lease or {}).get("spec", {}).get("renewTime")
-        begun = objects.parse_time(renewed) if renewed else self.seen.setdefault(objects.name(node), now)
-        grace = timedelta(seconds=self.context.config.node_monitor_grace_period)
-        return (begun + grace - now).total_seconds()
+        now = self.context.clock.monotonic()
+        heard = self.seen.setdefault(objects.name(node), now)
+        return heard + self.context.config.node_monitor_grace_period - now
 
     async def _give_up(self, node: Object) -> Object:
         """Nobody speaks for the node: its conditions are Unknown."""
