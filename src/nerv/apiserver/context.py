@@ -9,6 +9,7 @@ from datetime import datetime
 from nerv.apiserver.access.reviews import Reviews
 from nerv.apiserver.addresses import Addresses
 from nerv.apiserver.identity import User
+from nerv.apiserver.proxying import Proxy
 from nerv.apiserver.registry import Registry, Served
 from nerv.apiserver.store import Store
 from nerv.apiserver.tokens import Signer
@@ -61,5 +62,6 @@ class Context:
     reviews: Reviews
     addresses: Addresses
     webhooks: Caller
+    proxy: Proxy
     mutating: Sequence[Plugin] = ()
     validating: Sequence[Plugin] = ()

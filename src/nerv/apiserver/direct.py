@@ -16,6 +16,9 @@ from nerv.kube.client import RawResponse
 Serve = Callable[[Request, User], Answer | Awaitable[Answer]]
 
 
+_HIGH_WATER = 1 << 20
+
+
 class DirectTransport:
     """Speaks as `user`."""
 
@@ -64,6 +67,8 @@ class _Pipe:
         self._buffered = 0
         self._closed = False
         self._callbacks: list[Callable[[], None]] = []
+        self._writable = asyncio.Event()
+        self._writable.set()
 
     @property
     def buffered(self) -> int:
@@ -77,11 +82,20 @@ class _Pipe:
         if not self._closed:
             self._buffered += len(chunk.data)
             self._queue.put_nowait(chunk.data)
+            if self._buffered > _HIGH_WATER:
+                self._writable.clear()
+
+    async def drain(self) -> None:
+        await self._writable.wait()
+
+    def abort(self) -> None:
+        self.close()
 
     def close(self) -> None:
         if self._closed:
             return
         self._closed = True
+        self._writable.set()
         self._queue.put_nowait(None)
         for callback in self._callbacks:
             callback()
@@ -92,4 +106,6 @@ class _Pipe:
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:
         while (data := await self._queue.get()) is not None:
             self._buffered -= len(data)
+            if self._buffered <= _HIGH_WATER:
+                self._writable.set()
             yield data

@@ -64,6 +64,8 @@ def _subresource(context: Context, served: Served, call: Call) -> Answer | Await
             case _:
                 return _patch(context, served, call)
     match target.subresource:
+        case "log" | "exec" | "attach" | "portforward" | "proxy":
+            return context.proxy.answer(call)
         case "scale":
             return subresources.scale(context, served, call)
         case "binding":

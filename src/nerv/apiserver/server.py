@@ -13,17 +13,19 @@ import orjson
 
 from nerv import tasks
 from nerv.apiserver import bootstrap, custom, handlers, requests
-from nerv.apiserver.access import aggregation
+from nerv.apiserver.access import aggregation, impersonation
 from nerv.apiserver.access.rbac import Authorizer
 from nerv.apiserver.access.reviews import Reviews
 from nerv.apiserver.addresses import SERVICES, Addresses
 from nerv.apiserver.admission import MUTATING, VALIDATING
+from nerv.apiserver.audit import AuditLog
 from nerv.apiserver.authentication import Authenticator
 from nerv.apiserver.context import Context
 from nerv.apiserver.direct import DirectTransport
 from nerv.apiserver.discovery import Discovery
 from nerv.apiserver.endpoints import Endpoints
 from nerv.apiserver.identity import ADMIN, User
+from nerv.apiserver.proxying import Proxy
 from nerv.apiserver.publication import Publication
 from nerv.apiserver.registry import Registry, Served
 from nerv.apiserver.requests import Call
@@ -83,6 +85,7 @@ class ApiServer:
         self._signer = Signer(config.service_account_key, config.issuer)
         self._authenticator = Authenticator(self._store, self._signer, config.now)
         self._servers: list[Server] = []
+        self._audit = AuditLog(config.audit, config.now)
         self._authorizer = Authorizer(self._store)
         self._context = Context(
             store=self._store,
@@ -93,6 +96,7 @@ class ApiServer:
             reviews=Reviews(self._authenticator, self._authorizer),
             addresses=Addresses(config.service_cidr),
             webhooks=Caller(self._store, config.egress),
+            proxy=Proxy(self._store, config.egress, config.ca_pem, config.kubelet_client),
             mutating=MUTATING,
             validating=VALIDATING,
         )
@@ -125,6 +129,7 @@ class ApiServer:
             await server.close()
         await self._tasks.stop()
         await self._store.close()
+        self._audit.close()
 
     @property
     def port(self) -> int:
@@ -151,23 +156,33 @@ class ApiServer:
 
     def serve(self, request: Request, user: User) -> Answer | Awaitable[Answer]:
         """Answer an authenticated request. Reads are answered at once, writes when they are durable."""
+        received = self._config.now()
+        call = Call(request, user, requests.parse(request))
         try:
-            call = Call(request, user, requests.parse(request))
-            self._authorizer.check(user, call.target)
+            call = Call(request, impersonation.become(self._authorizer, user, request), call.target)
+            self._authorizer.check(call.user, call.target)
             if not call.target.is_resource:
                 return self._endpoints.answer(call)
             answer = handlers.resource(self._context, call)
         except errors.ApiError as error:
-            return _refusal(error)
-        return answer if not isinstance(answer, Awaitable) else self._finish(answer)
+            return self._audited(call, received, _refusal(error))
+        if isinstance(answer, Awaitable):
+            return self._finish(call, received, answer)
+        return answer
 
-    async def _finish(self, answer: Awaitable[Answer]) -> Answer:
+    async def _finish(self, call: Call, received: datetime, pending: Awaitable[Answer]) -> Answer:
         try:
-            return await answer
+            answer = await pending
         except errors.ApiError as error:
-            return _refusal(error)
+            answer = _refusal(error)
         except NervError as error:
-            return _refusal(errors.InternalError(f"Internal error occurred: {error.message}"))
+            answer = _refusal(errors.InternalError(f"Internal error occurred: {error.message}"))
+        return self._audited(call, received, answer)
+
+    def _audited(self, call: Call, received: datetime, answer: Answer) -> Answer:
+        if self._audit.wants(call, answer.status):
+            self._audit.record(call, answer.status, received)
+        return answer
 
     async def _listen(self) -> None:
         config = self._config

@@ -86,8 +86,16 @@ class StreamWriter(Protocol):
         """Send one chunk; nothing happens when the stream is closed."""
         ...
 
+    async def drain(self) -> None:
+        """Wait until the reader has taken enough; at once when the stream is closed."""
+        ...
+
     def close(self) -> None:
         """End the answer properly."""
+        ...
+
+    def abort(self) -> None:
+        """End the answer so that the reader sees that it is not whole."""
         ...
 
     def on_close(self, callback: Callable[[], None]) -> None:

@@ -130,6 +130,16 @@ class _Connection(asyncio.Protocol):
             self._refuse(400, b"malformed request")
 
     @override
+    def pause_writing(self) -> None:
+        if self._stream:
+            self._stream.pause()
+
+    @override
+    def resume_writing(self) -> None:
+        if self._stream:
+            self._stream.resume()
+
+    @override
     def eof_received(self) -> bool:
         return False
 
@@ -282,6 +292,8 @@ class _StreamWriter:
         self._ended = ended
         self._closed = False
         self._callbacks: list[Callable[[], None]] = []
+        self._writable = asyncio.Event()
+        self._writable.set()
 
     @property
     def buffered(self) -> int:
@@ -294,6 +306,21 @@ class _StreamWriter:
     def write(self, chunk: Chunk) -> None:
         if not self._closed and chunk.data:
             self._transport.write(chunk.framed)
+
+    async def drain(self) -> None:
+        await self._writable.wait()
+
+    def abort(self) -> None:
+        self._transport.abort()
+        self.lost()
+
+    def pause(self) -> None:
+        """The transport's buffer is full."""
+        self._writable.clear()
+
+    def resume(self) -> None:
+        """There is room again."""
+        self._writable.set()
 
     def close(self) -> None:
         if self._closed:
@@ -311,6 +338,7 @@ class _StreamWriter:
         if self._closed:
             return
         self._closed = True
+        self._writable.set()
         for callback in self._callbacks:
             callback()
 

@@ -113,12 +113,6 @@ async def _mutate(context: Context, attributes: Attributes, hook: _Hook) -> None
 
 async def _ask(context: Context, attributes: Attributes, hook: _Hook) -> Object:
     """The response of a webhook that allows; an empty one if its failure is ignored."""
-    side_effects = hook.spec.get("sideEffects")
-    if attributes.dry_run and side_effects not in ("None", "NoneOnDryRun"):
-        raise errors.BadRequest(
-            f'admission webhook "{hook.name}" does not support dry run because the sideEffects field is not set to '
-            "None or NoneOnDryRun"
-        )
     identifier = str(uuid.uuid4())
     review = {
         "kind": "AdmissionReview",
