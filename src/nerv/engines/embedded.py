@@ -73,7 +73,11 @@ class EmbeddedEngine(Engine):
             *flux.controllers(
                 client,
                 informers,
-                FluxConfig(storage=config.artifacts, outside=Outside(config.proxy_url, config.ca_file)),
+                FluxConfig(
+                    storage=config.artifacts,
+                    outside=Outside(config.proxy_url, config.ca_file),
+                    kubeconfig=lambda: config.kubeconfig.read_text(encoding="utf-8"),
+                ),
             ),
         )
 

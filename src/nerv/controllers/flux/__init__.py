@@ -6,7 +6,7 @@ Belongs here: the API groups and semantics of Flux, exactly as its controllers s
 
 from __future__ import annotations
 
-from nerv.controllers.flux import kustomization, sources
+from nerv.controllers.flux import helm, kustomization, sources
 from nerv.controllers.flux.artifacts import Storage
 from nerv.controllers.flux.config import FluxConfig, Outside
 from nerv.controllers.runtime import Controller, EventRecorder, Informers
@@ -23,4 +23,15 @@ def controllers(client: Client, informers: Informers, config: FluxConfig) -> tup
     return (
         *sources.controllers(client, informers, storage, source_events, config),
         kustomization.controller(client, informers, storage, kustomize_events, config),
+        helm.controller(
+            client,
+            informers,
+            helm.HelmConfig(
+                artifacts=storage,
+                clock=config.clock,
+                impersonate=config.impersonate,
+                kubeconfig=config.kubeconfig,
+                dependency_interval=config.dependency_interval,
+            ),
+        ),
     )

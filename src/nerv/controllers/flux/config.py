@@ -22,6 +22,8 @@ class Outside:
 class FluxConfig:
     """`storage` is a folder of ours for artifacts and clones, mode 0700.
 
+    `kubeconfig` gives the content of one for Helm's `lookup`; without it `lookup` finds nothing.
+
     `impersonate` gives a client that speaks as a service account (namespace, name); without it objects that name a
     service account fail with a clear condition. `dependency_interval` is how long a Kustomization waits for what it
     depends on before it looks again although nothing changed, in seconds.
@@ -32,4 +34,5 @@ class FluxConfig:
     clock: Clock = field(default_factory=SystemClock)
     artifact_host: str = "source-controller.flux-system.svc.cluster.local."
     impersonate: Callable[[str, str], Client] | None = None
+    kubeconfig: Callable[[], str] = field(default=lambda: "")
     dependency_interval: float = 30.0
