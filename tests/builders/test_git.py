@@ -89,3 +89,12 @@ def test_credentials_travel_in_the_environment_for_their_url_alone():
 )
 def test_the_words_of_git_come_to_those_of_flux(output, reason):
     assert git.reason(output) == reason
+
+
+async def test_a_commit_without_files(repository, tmp_path):
+    repository.git("rm", "-q", "-r", ".")
+    head = repository.commit("nothing left")
+    bare = tmp_path / "bare"
+    await git.fetch(bare, repository.url, "refs/heads/main", Access())
+    await git.export(bare, head, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from tests.support.apiserver import authority, running
 from tests.support.repository import Repository
+from typing_extensions import override
 
 import nerv.components.flux
 from nerv import documents
@@ -25,6 +26,7 @@ from nerv.apiserver.identity import ADMIN, User
 from nerv.controllers import flux
 from nerv.controllers.flux.api import GIT_REPOSITORIES, KUSTOMIZATIONS, READY, REQUESTED_AT
 from nerv.controllers.runtime import Controller, Informers, VirtualClock
+from nerv.controllers.runtime.clock import Timer
 from nerv.kube import errors, objects
 from nerv.kube.client import Client
 from nerv.kube.objects import Object
@@ -41,13 +43,28 @@ PATIENCE = 20.0
 _DEFINITIONS = Path(nerv.components.flux.__file__).with_name("crds.yaml")
 
 
+class AskedClock(VirtualClock):
+    """A virtual clock that tells what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[float] = []
+        self.changed = asyncio.Event()
+
+    @override
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        self.asked.append(seconds)
+        self.changed.set()
+        return super().call_later(seconds, callback)
+
+
 @dataclass
 class World:
     """What a test holds in its hands. Objects live in the namespace flux-system unless said otherwise."""
 
     client: Client
     informers: Informers
-    clock: VirtualClock
+    clock: AskedClock
     repository: Repository
     mirror: Mirror
     controllers: tuple[Controller, ...]
@@ -79,6 +96,20 @@ class World:
     def get(self, resource: Resource, name: str, namespace: str | None = NAMESPACE) -> Object | None:
         """As the informer has it."""
         return self.informers.of(resource).get(namespace if resource.namespaced else None, name)
+
+    async def read(self, resource: Resource, name: str, namespace: str = "default") -> Object | None:
+        """As the API server has it."""
+        try:
+            return await self.client.get(resource, name, namespace if resource.namespaced else None)
+        except errors.NotFound:
+            return None
+
+    async def timer(self, seconds: float) -> None:
+        """Wait until somebody asked to be called back after so many seconds."""
+        async with asyncio.timeout(PATIENCE):
+            while seconds not in self.clock.asked:
+                self.clock.changed.clear()
+                await self.clock.changed.wait()
 
     async def patch(self, resource: Resource, name: str, patch: Object, *, subresource: str = "") -> Object:
         """Merge-patch."""
@@ -144,7 +175,7 @@ class World:
                     await changed.wait()
             return result
         except TimeoutError:
-            present = {objects.name(each): each.get("status") for each in informer.list()}
+            present = {objects.name(each): each.get("status") or each.get("message") for each in informer.list()}
             raise AssertionError(f"still waiting for {name}; {resource.plural} are {present}") from None
         finally:
             stop()
@@ -156,14 +187,22 @@ class World:
             await asyncio.sleep(0.005)
             quiet = 0 if any(controller.busy for controller in self.controllers) else quiet + 1
 
-    async def events(self, kind: str, name: str) -> list[tuple[str, str, str]]:
-        """Type, reason and message of the events of an object, oldest first."""
-        listed = await self.client.list(EVENTS, NAMESPACE)
-        return [
-            (each["type"], each["reason"], each["message"])
-            for each in sorted(listed.items, key=lambda item: int(item["metadata"]["resourceVersion"]))
-            if (each["involvedObject"]["kind"], each["involvedObject"]["name"]) == (kind, name)
-        ]
+    async def event(self, kind: str, name: str, type: str, reason: str, message: str) -> Object:
+        """Wait for an event whose message contains `message`."""
+
+        def found() -> Object | None:
+            return next(
+                (
+                    each
+                    for each in self.informers.of(EVENTS).list(NAMESPACE)
+                    if (each["involvedObject"]["kind"], each["involvedObject"]["name"]) == (kind, name)
+                    and (each["type"], each["reason"]) == (type, reason)
+                    and message in each["message"]
+                ),
+                None,
+            )
+
+        return await self.until(EVENTS, found, f"{type} event {reason} {message!r} of {kind} {name}")
 
 
 def config_map(name: str, namespace: str = "default", **data: str) -> str:
@@ -185,7 +224,7 @@ async def world(folder: Path, charts: tuple[ChartOrigin, ...] = ()) -> AsyncIter
     """Everything running, with an empty repository."""
     repository = Repository(folder / "home")
     repository.commit("empty")
-    clock = VirtualClock()
+    clock = AskedClock()
     async with running(folder) as server:
         client = server.direct(ADMIN)
         await install(client)

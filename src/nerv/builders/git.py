@@ -116,7 +116,7 @@ async def export(repository: Path, commit: str, target: Path) -> None:
             ["--git-dir", str(repository), "archive", "--format=tar", "-o", str(archive), commit], "", Access(), 60
         )
         target.mkdir(parents=True)
-        with tarfile.open(archive) as members:
+        with tarfile.open(archive, "r:") as members:
             for member in members:
                 if member.isfile():
                     members.extract(member, target, filter="data")

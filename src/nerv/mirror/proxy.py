@@ -92,7 +92,7 @@ async def _refuse(writer: asyncio.StreamWriter, status: str, why: str) -> None:
 
 async def _join(left: Ends, right: Ends) -> None:
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):  # either end may be gone at any moment
             while data := await reader.read(_CHUNK):
                 writer.write(data)
                 await writer.drain()

@@ -7,6 +7,7 @@ from tests.support.flux import World, config_map
 
 from nerv import documents
 from nerv.controllers.flux.api import GIT_REPOSITORIES, KUSTOMIZATIONS, READY
+from nerv.controllers.flux.kustomization import dependencies
 from nerv.kube import objects
 from nerv.kube.resources import CLUSTER_ROLE_BINDINGS, CONFIG_MAPS, NAMESPACES
 
@@ -316,19 +317,27 @@ async def test_dependencies_in_flux_words_and_without_waiting_for_a_clock(flux: 
     await flux.ready(KUSTOMIZATIONS, "second")
 
 
-async def test_a_dependency_must_be_at_the_same_revision(flux: World) -> None:
-    flux.repository.commit("first", {"a/a.yaml": config_map("a"), "b/b.yaml": config_map("b")})
-    await flux.source()
-    await flux.kustomization("first", path="b")
-    await flux.kustomization("second", path="a", dependsOn=[{"name": "first"}])
-    await flux.ready(KUSTOMIZATIONS, "second")
-    await flux.patch(KUSTOMIZATIONS, "first", {"spec": {"suspend": True}})
-    last = flux.repository.commit("second", {"a/a.yaml": config_map("a", x="1")})
-    assert await flux.failed(KUSTOMIZATIONS, "second", "DependencyNotReady") == (
-        "dependency 'flux-system/first' revision is not up to date"
-    )
-    await flux.patch(KUSTOMIZATIONS, "first", {"spec": {"suspend": False}})
-    await flux.ready(KUSTOMIZATIONS, "second", last)
+def test_what_makes_a_dependency_ready() -> None:
+    def kustomization(name: str, **status: object) -> dict[str, object]:
+        reference = {"kind": "GitRepository", "name": "home"}
+        metadata = {"name": name, "namespace": "ns", "generation": 2}
+        spec = {"sourceRef": reference, "dependsOn": [{"name": "first"}]}
+        return {"kind": "Kustomization", "metadata": metadata, "spec": spec, "status": status}
+
+    ready = [{"type": "Ready", "status": "True"}]
+    for status, why in (
+        ({}, "is not ready"),
+        ({"conditions": ready, "observedGeneration": 1, "lastAppliedRevision": "r2"}, "is not ready"),
+        ({"conditions": [{"type": "Ready", "status": "False"}], "observedGeneration": 2}, "is not ready"),
+        ({"conditions": ready, "observedGeneration": 2, "lastAppliedRevision": "r1"}, "revision is not up to date"),
+    ):
+        found = dependencies.missing(kustomization("x"), "r2", lambda *_, s=status: kustomization("first", **s))
+        assert found == f"dependency 'ns/first' {why}"
+    done = kustomization("first", conditions=ready, observedGeneration=2, lastAppliedRevision="r2")
+    assert dependencies.missing(kustomization("x"), "r2", lambda *_: done) == ""
+    # another source moves on its own
+    done["spec"]["sourceRef"] = {"kind": "GitRepository", "name": "other"}
+    assert dependencies.missing(kustomization("x"), "r3", lambda *_: done) == ""
 
 
 async def test_deletion_takes_the_objects_along(flux: World) -> None:
@@ -367,14 +376,14 @@ async def test_waiting_for_termination_ends_at_the_timeout(flux: World) -> None:
     held["metadata"]["finalizers"] = ["example.test/hold"]
     flux.repository.commit("first", {"a.yaml": documents.dump(held)})
     await flux.source()
-    await flux.kustomization("apps", deletionPolicy="WaitForTermination", timeout="1m0s")
+    await flux.kustomization("apps", deletionPolicy="WaitForTermination", timeout="1m1s")
     await flux.ready(KUSTOMIZATIONS, "apps")
     await flux.wait(CONFIG_MAPS, "a", namespace="default")
     await flux.client.delete(KUSTOMIZATIONS, "apps", "flux-system")
     await flux.wait(CONFIG_MAPS, "a", objects.deleting, "default")
     assert flux.get(KUSTOMIZATIONS, "apps") is not None
-    await flux.timer(60)
-    flux.clock.advance(61)
+    await flux.timer(61)
+    flux.clock.advance(62)
     await flux.gone(KUSTOMIZATIONS, "apps")
     await flux.event(
         "Kustomization", "apps", "Warning", "ReconciliationSucceeded", "failed to wait for resources termination"

@@ -119,6 +119,9 @@ class Source:
             return await self._failed(key, draft, error, quiet=True)
         except Failed as error:
             return await self._failed(key, draft, error)
+        except OSError as error:
+            why = f"unable to archive artifact to storage: {error.strerror or error}"
+            return await self._failed(key, draft, Failed(STORAGE_FAILED, "ArchiveOperationFailed", why))
         self._failures.pop(key, None)
         draft.drop(*_FAILURES, OUTDATED, "Reconciling", "Stalled")
         draft.mark(STORED, "True", fetched.reason, fetched.stored)
