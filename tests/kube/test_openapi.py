@@ -85,3 +85,21 @@ def test_index() -> None:
         "paths": {"apis/apps/v1": {"serverRelativeURL": f"/openapi/v3/apis/apps/v1?hash={openapi.digest(b'x')}"}}
     }
     assert openapi.digest(b"x") != openapi.digest(b"y")
+
+
+async def test_kubectl_explains_builtin_and_custom_kinds(kubectl: Any, discovery: dict[str, Any]) -> None:
+    spec = {"type": "object", "description": "What is wished.", "properties": {"size": {"type": "integer"}}}
+    schema = {"type": "object", "description": "A widget.", "properties": {"spec": spec}}
+    documents = {
+        "apis/apps/v1": openapi.document("apps", "v1", [resources.DEPLOYMENTS], {}),
+        "apis/example.com/v1": openapi.document("example.com", "v1", [WIDGETS], {"Widget": schema}),
+    }
+    answers = discovery | {f"/openapi/v3/{name}": text for name, text in documents.items()}
+    answers["/openapi/v3"] = openapi.index({name: openapi.digest(text) for name, text in documents.items()})
+    builtin = await kubectl(answers, "explain", "deployment.spec.template.spec.containers")
+    assert "KIND:       Deployment" in builtin.output, builtin.errors
+    assert "imagePullPolicy\t<string>" in builtin.output
+    assert "FIELD: containers <[]Container>" in builtin.output
+    custom = await kubectl(answers, "explain", "widget.spec")
+    assert "What is wished." in custom.output, custom.errors
+    assert "size\t<integer>" in custom.output

@@ -1,12 +1,8 @@
 """Protobuf bodies: hand-built envelopes, and those that the real kubectl sends."""
 
-import asyncio
 import base64
-import sys
-from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,78 +127,9 @@ def test_noise_is_refused_or_read_but_never_crashes(noise: bytes) -> None:
             continue
 
 
-async def _kubectl(*arguments: str) -> bytes:
-    """The body of the POST that the real kubectl sends to a server that knows the core and apps groups."""
-    bodies: list[bytes] = []
-    resources = {
-        "/api": {"kind": "APIVersions", "versions": ["v1"]},
-        "/apis": {
-            "kind": "APIGroupList",
-            "apiVersion": "v1",
-            "groups": [
-                {
-                    "name": "apps",
-                    "versions": [{"groupVersion": "apps/v1", "version": "v1"}],
-                    "preferredVersion": {"groupVersion": "apps/v1", "version": "v1"},
-                }
-            ],
-        },
-        "/api/v1": _resource_list("v1", ("namespaces", "Namespace", False), ("secrets", "Secret", True)),
-        "/apis/apps/v1": _resource_list("apps/v1", ("deployments", "Deployment", True)),
-    }
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while head := await reader.readuntil(b"\r\n\r\n") if not reader.at_eof() else b"":
-            line, *headers = head.decode().split("\r\n")
-            sizes = [item.partition(":")[2] for item in headers if item.lower().startswith("content-length:")]
-            body = await reader.readexactly(int(sizes[0])) if sizes else b""
-            method, target, _ = line.split(" ")
-            answer = resources.get(target.partition("?")[0])
-            status = "200 OK" if answer else "404 Not Found"
-            if method == "POST":
-                bodies.append(body)
-                status, answer = "409 Conflict", None
-            text = orjson.dumps(answer or {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 409})
-            writer.write(
-                f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n".encode()
-                + text
-            )
-
-    async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await serve(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionResetError):
-            writer.close()
-
-    server = await asyncio.start_server(connection, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    kubectl = Path(sys.executable).parent / "kubectl"
-    process = await asyncio.create_subprocess_exec(
-        str(kubectl), "--server", f"http://127.0.0.1:{port}", "--validate=false", *arguments,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    _, errors = await process.communicate()
-    server.close()
-    assert bodies, errors.decode()
-    return bodies[-1]
-
-
-def _resource_list(version: str, *kinds: tuple[str, str, bool]) -> dict[str, Any]:
-    return {
-        "kind": "APIResourceList",
-        "apiVersion": "v1",
-        "groupVersion": version,
-        "resources": [
-            {"name": name, "kind": kind, "namespaced": spaced, "singularName": "", "verbs": ["create", "get"]}
-            for name, kind, spaced in kinds
-        ],
-    }
-
-
-async def test_kubectl_creates_a_deployment(tmp_path: Path) -> None:
-    cache = f"--cache-dir={tmp_path}"
-    body = await _kubectl(cache, "create", "deployment", "web", "--image=nginx:1.27", "--replicas=0", "--port=80")
-    obj = protobuf.decode(body)
+async def test_kubectl_creates_a_deployment(kubectl: Any, discovery: dict[str, Any]) -> None:
+    arguments = ("create", "deployment", "web", "--image=nginx:1.27", "--replicas=0", "--port=80", "--validate=false")
+    obj = protobuf.decode((await kubectl(discovery, *arguments)).bodies[0])
     assert obj["metadata"] == {"name": "web", "labels": {"app": "web"}}
     assert obj["spec"]["replicas"] == 0
     assert obj["spec"]["selector"] == {"matchLabels": {"app": "web"}}
@@ -212,9 +139,9 @@ async def test_kubectl_creates_a_deployment(tmp_path: Path) -> None:
     }
 
 
-async def test_kubectl_creates_a_secret(tmp_path: Path) -> None:
-    body = await _kubectl(f"--cache-dir={tmp_path}", "create", "secret", "generic", "s", "--from-literal=a=b")
-    assert protobuf.decode(body) == {
+async def test_kubectl_creates_a_secret(kubectl: Any, discovery: dict[str, Any]) -> None:
+    answer = await kubectl(discovery, "create", "secret", "generic", "s", "--from-literal=a=b", "--validate=false")
+    assert protobuf.decode(answer.bodies[0]) == {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": "s"},
