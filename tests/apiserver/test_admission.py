@@ -9,10 +9,12 @@ from nerv.kube import errors
 from nerv.kube.client import Client
 from nerv.kube.resources import (
     DEPLOYMENTS,
+    LIMIT_RANGES,
     NAMESPACES,
     PERSISTENT_VOLUME_CLAIMS,
     PODS,
     PRIORITY_CLASSES,
+    RESOURCE_QUOTAS,
     SERVICE_ACCOUNTS,
     SERVICES,
     STORAGE_CLASSES,
@@ -41,9 +43,7 @@ async def test_pod_without_wish_for_a_token(client: Client) -> None:
 
 
 async def test_account_must_exist(client: Client) -> None:
-    with pytest.raises(
-        errors.Forbidden, match='error looking up service account default/x'
-    ):
+    with pytest.raises(errors.Forbidden, match="error looking up service account default/x"):
         await client.create(PODS, pod(serviceAccountName="x"))
 
 
@@ -159,3 +159,36 @@ async def test_claim_without_class_gets_the_default(client: Client) -> None:
         PERSISTENT_VOLUME_CLAIMS, {"metadata": {"name": "c", "namespace": "default"}, "spec": spec}
     )
     assert made["spec"]["storageClassName"] == "fast"
+
+
+async def test_limit_range_fills_in_and_bounds(client: Client) -> None:
+    rule = {"type": "Container", "default": {"cpu": "200m"}, "defaultRequest": {"cpu": "100m"}, "max": {"cpu": "1"}}
+    await client.create(LIMIT_RANGES, {"metadata": {"name": "l", "namespace": "default"}, "spec": {"limits": [rule]}})
+    made = await client.create(PODS, pod())
+    assert made["spec"]["containers"][0]["resources"] == {"limits": {"cpu": "200m"}, "requests": {"cpu": "100m"}}
+    greedy = [{"name": "c", "image": "i", "resources": {"limits": {"cpu": "2"}}}]
+    with pytest.raises(errors.Forbidden, match="maximum cpu usage per Container is 1, but limit is 2"):
+        await client.create(PODS, pod("q", containers=greedy))
+
+
+async def test_quota_counts_and_refuses(client: Client) -> None:
+    quota = {"metadata": {"name": "q", "namespace": "default"}, "spec": {"hard": {"pods": "1"}}}
+    await client.create(RESOURCE_QUOTAS, quota)
+    await client.create(PODS, pod())
+    assert (await client.get(RESOURCE_QUOTAS, "q", "default"))["status"]["used"] == {"pods": "1"}
+    with pytest.raises(errors.Forbidden) as refused:
+        await client.create(PODS, pod("r"))
+    assert refused.value.message == (
+        'pods "r" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1'
+    )
+
+
+async def test_quota_of_compute_demands_requests(client: Client) -> None:
+    quota = {"metadata": {"name": "q", "namespace": "default"}, "spec": {"hard": {"requests.cpu": "1"}}}
+    await client.create(RESOURCE_QUOTAS, quota)
+    with pytest.raises(errors.Forbidden, match=r"failed quota: q: must specify requests.cpu for: c"):
+        await client.create(PODS, pod())
+    asking = [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "600m"}}}]
+    await client.create(PODS, pod(containers=asking))
+    with pytest.raises(errors.Forbidden, match=r"requested: requests.cpu=600m, used: requests.cpu=600m"):
+        await client.create(PODS, pod("r", containers=asking))

@@ -6,12 +6,13 @@ Belongs here: the builtin plugins, one module each. Each plugin is a function of
 from __future__ import annotations
 
 from nerv.apiserver import custom
-from nerv.apiserver.admission import accounts, classes, namespaces, pods, podsecurity, services
+from nerv.apiserver.admission import accounts, classes, limits, namespaces, pods, podsecurity, quotas, services
 from nerv.apiserver.context import Plugin
 from nerv.apiserver.webhooks import admission as webhooks
 
 MUTATING: tuple[Plugin, ...] = (
     namespaces.must_exist,
+    limits.fill,
     accounts.project,
     pods.tolerate,
     pods.prioritise,
@@ -24,5 +25,7 @@ MUTATING: tuple[Plugin, ...] = (
 VALIDATING: tuple[Plugin, ...] = (
     namespaces.must_not_be_deleted,
     podsecurity.check,
+    limits.check,
     webhooks.validate,
+    quotas.check,
 )
