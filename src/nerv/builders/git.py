@@ -111,10 +111,11 @@ async def fetch(repository: Path, url: str, reference: str, access: Access, *, t
 async def export(repository: Path, commit: str, target: Path) -> None:
     """Write the files of a commit below the new folder `target`: regular files alone, no links. Raises GitError."""
     archive = target.with_name(target.name + ".tar")
+    # of the tree, not the commit: tarfile cannot read an archive that holds a commit's comment and no files
+    tree = f"{commit}^{{tree}}"
     try:
-        await _run(
-            ["--git-dir", str(repository), "archive", "--format=tar", "-o", str(archive), commit], "", Access(), 60
-        )
+        command = ["--git-dir", str(repository), "archive", "--format=tar", "-o", str(archive), tree]
+        await _run(command, "", Access(), 60)
         target.mkdir(parents=True)
         with tarfile.open(archive, "r:") as members:
             for member in members:
