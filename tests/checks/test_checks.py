@@ -127,6 +127,11 @@ WRONG: dict[str, tuple[Change, str]] = {
         "apps/metallb/release.yaml: HelmRelease metallb-system/metallb: source HelmRepository metallb-system/metalb "
         "does not exist (see sourceRef)",
     ),
+    "chart value that the chart does not have": (
+        replace("apps/cert-manager/release.yaml", "    crds:", "    crdz:"),
+        "apps/cert-manager/release.yaml: HelmRelease cert-manager/cert-manager: values: Additional properties are "
+        "not allowed ('crdz' was unexpected) (the chart's schema refuses it)",
+    ),
     "missing folder": (
         replace("clusters/home/apps.yaml", "path: ./apps", "path: ./app"),
         "clusters/home/apps.yaml: Kustomization flux-system/apps: folder `./app` does not exist (see spec.path)",

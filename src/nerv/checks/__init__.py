@@ -20,6 +20,7 @@ CHECKS: tuple[Check, ...] = (
     kustomizations.references,
     kustomizations.unlisted,
     flux.references,
+    flux.chart_values,
     flux.dependencies,
     custom_resources.order,
     custom_resources.fields,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nerv.checks.repository import Located, Repository, items, mapping, normal
+from nerv.components import charts
 from nerv.components.catalog import Platform
 from nerv.errors import Problem
 
@@ -43,6 +44,15 @@ def _values(release: Located, repository: Repository) -> Iterator[Problem]:
         wanted = (str(told.get("kind")), release.namespace, str(told.get("name")))
         if not told.get("optional") and wanted not in there:
             yield release.problem(f"values from {told.get('kind')} {told.get('name')}, which does not exist", "")
+
+
+def chart_values(_platform: Platform, repository: Repository) -> Iterator[Problem]:
+    """Values that the chart's own schema refuses: Helm would, too, at the moment of the upgrade."""
+    for release in repository.of(_HELM, "HelmRelease"):
+        chart = mapping(mapping(release.spec.get("chart")).get("spec"))
+        values = dict(mapping(release.spec.get("values")))
+        for message in charts.wrong_values(str(chart.get("chart")), str(chart.get("version")), values):
+            yield release.problem(message, "the chart's schema refuses it")
 
 
 def dependencies(_platform: Platform, repository: Repository) -> Iterator[Problem]:

@@ -8,18 +8,10 @@ from importlib import resources as package
 from typing import Any
 
 from nerv import documents
+from nerv.components import charts
 from nerv.components.flux import resources as flux
 from nerv.components.objects import Object
 from nerv.kube.schemas import Schema, structural
-from nerv.platform import versions
-
-# Chart -> room that holds its definitions (in the stand-in chart, which has the interface of the real one).
-_ROOMS = {
-    versions.METALLB.name: "metallb",
-    versions.TRAEFIK.name: "traefik",
-    versions.LONGHORN.name: "longhorn",
-    versions.CERT_MANAGER.name: "cert_manager",
-}
 
 Key = tuple[str, str, str]
 """API group, version, kind."""
@@ -36,13 +28,13 @@ def _of_room(room: str) -> tuple[Object, ...]:
 @cache
 def groups_of_chart(chart: str) -> frozenset[str]:
     """API groups that a chart of the catalog defines; none for other charts."""
-    room = _ROOMS.get(chart)
+    room = charts.room_of(chart)
     return frozenset(str(obj["spec"]["group"]) for obj in _of_room(room)) if room else frozenset()
 
 
 @cache
 def _all() -> tuple[Object, ...]:
-    return (*flux.definitions(), *(obj for room in _ROOMS.values() for obj in _of_room(room)))
+    return (*flux.definitions(), *(obj for room in charts.rooms() for obj in _of_room(room)))
 
 
 @cache

@@ -89,7 +89,7 @@ def _set_owner(folder: PlatformFolder, path: str, owner: manifest.Owner) -> bool
     before = writing.read_manifest(folder.root)
     entry = before.files.get(relative)
     platform = definition.load(folder.definition)
-    generated = relative in tree(platform, ("age1",))
+    generated = relative in tree(platform, ())
     if entry is None and not generated:
         raise NervError(f"{path} is not a file that NERV generates", f"`{manifest.FILE}` lists them")
     if entry is not None and (entry.owner == "user") == (owner == "user"):
