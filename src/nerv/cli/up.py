@@ -69,15 +69,17 @@ async def _stay(platform: PlatformFolder, options: Options) -> None:
     begun = time.monotonic()
     async with Cluster.prepare(platform, options) as cluster:
         with LiveView(output.talk()) as view:
-            shown = asyncio.create_task(_show(cluster, view, begun))
-            ended = asyncio.create_task(stop.wait())
-            running = asyncio.create_task(cluster.run())
-            done, _ = await asyncio.wait({shown, ended, running}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (shown, ended, running):
+            tasks: set[asyncio.Task[object]] = {
+                asyncio.create_task(_show(cluster, view, begun)),
+                asyncio.create_task(stop.wait()),
+                asyncio.create_task(cluster.run()),
+            }
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(shown, ended, running, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             for task in done:
-                task.result()  # a defect or a refusal ends the command with its message
+                task.result()  # a refusal or a defect ends the command with its message
             view.say("stopping ...")
 
 

@@ -7,12 +7,11 @@ its pods' images to run as; `reconcilers` is what of controllers/{kubernetes,flu
 
 from __future__ import annotations
 
+from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-
-from asyncio import StreamReader, StreamWriter
 
 from nerv.certificates import KeyPair
 from nerv.controllers.runtime.controller import Controller

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 
 from nerv.kube.objects import Object
@@ -39,6 +40,14 @@ class ServiceTable:
         """Take it back; what was never registered is no error."""
         if self._registered.pop((address, port), None):
             await self._publish()
+
+    async def forward(self, gone: Iterable[Route], added: Iterable[Route]) -> None:
+        """Let addresses lead on to other places of the cluster: take `gone` out and put `added` in."""
+        for route in gone:
+            self._registered.pop((route.address, route.port), None)
+        for route in added:
+            self._registered[route.address, route.port] = route
+        await self._publish()
 
     async def run(self) -> None:
         """Follow Services, EndpointSlices and Nodes until cancelled."""
