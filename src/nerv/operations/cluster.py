@@ -33,6 +33,7 @@ from nerv.operations import folder as folders
 from nerv.operations import plan as plans
 from nerv.operations.folder import PlatformFolder
 from nerv.operations.plan import Plan
+from nerv.operations.relayed import ConsolePorts
 from nerv.operations.status import Status
 from nerv.operations.watching import StatusWatch
 from nerv.tasks import Supervisor
@@ -117,6 +118,7 @@ class Cluster:
         table = ServiceTable(informers, network)
         await table.register(plan.api_address, 443, endpoint.unix)
         self._tasks.start("services", table.run)
+        self._tasks.start("console ports", ConsolePorts(informers, table, plan.programs).run)
         publisher = Publisher(informers, network, state / "loopback.json")
         publisher.on_change(lambda: self._write_published(publisher))
         self._tasks.start("publisher", publisher.run)
