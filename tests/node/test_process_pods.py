@@ -109,3 +109,50 @@ def _site() -> dict[str, Any]:
         "container": {"volumeMounts": [{"name": "site", "mountPath": "/etc/kubernetes-site"}]},
         "volumes": [{"name": "site", "configMap": {"name": "site"}}],
     }
+
+
+async def test_a_pod_reaches_the_api_server_as_its_service_account(tmp_path: Path) -> None:
+    script = """
+import ssl, urllib.request
+folder = "/var/run/secrets/kubernetes.io/serviceaccount/"
+context = ssl.create_default_context(cafile=folder + "ca.crt")
+context.check_hostname = False  # the tests' certificate is for 127.0.0.1
+request = urllib.request.Request(
+    "https://10.43.0.1/apis/authentication.k8s.io/v1/selfsubjectreviews",
+    data=b'{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}',
+    headers={"Authorization": "Bearer " + open(folder + "token").read(), "Content-Type": "application/json"},
+)
+open("/dev/termination-log", "wb").write(urllib.request.urlopen(request, context=context).read())
+"""
+    async with cluster(tmp_path, {"python": ProcessProgram((sys.executable,))}) as world:
+        await world.create(PODS, pod("who", "python", "-c", script, restartPolicy="Never"))
+        found = await world.wait(PODS, "who", lambda obj: obj["status"].get("phase") in ("Succeeded", "Failed"))
+        message = found["status"]["containerStatuses"][0]["state"]["terminated"]["message"]
+        user = json.loads(message)["status"]["userInfo"]
+        assert user["username"] == "system:serviceaccount:default:default"
+        assert user["extra"]["authentication.kubernetes.io/pod-name"] == ["who"]
+
+
+async def test_pods_of_two_nodes_reach_each_other_and_a_host_network_pod_has_the_nodes_address(tmp_path: Path) -> None:
+    async with cluster(tmp_path, {"web": web_server(), "python": ProcessProgram((sys.executable,))}) as world:
+        await world.start_node("n2", 2)
+        await world.create(PODS, pod("web", "web", "80", "--directory", "/etc", nodeName="n1"))
+        web = await world.wait(PODS, "web", is_ready)
+        await world.create(PODS, pod("host", "web", "8081", "--directory", "/etc", nodeName="n2", hostNetwork=True))
+        host = await world.wait(PODS, "host", is_ready)
+        assert host["status"]["podIP"] == "192.168.1.11"
+        script = f"""
+import time, urllib.request
+def read(url):
+    for _ in range(200):
+        try:
+            return urllib.request.urlopen(url, timeout=5).read().decode().strip()
+        except OSError:
+            time.sleep(0.05)
+open("/dev/termination-log", "w").write(read("http://{web["status"]["podIP"]}/hostname"))
+"""
+        await world.create(PODS, pod("other", "python", "-c", script, nodeName="n2", restartPolicy="Never"))
+        other = await world.wait(PODS, "other", lambda obj: obj["status"].get("phase") in ("Succeeded", "Failed"))
+        assert other["status"]["podIP"].startswith("10.42.1.")
+        assert other["status"]["containerStatuses"][0]["state"]["terminated"]["message"] == "web"
+        assert await eventually(lambda: http_get(world.network, "127.0.0.1", 8081, "/hostname"))

@@ -86,8 +86,13 @@ class LogFile:
 
     def _rotate(self) -> None:
         self._file.close()
-        self.path.replace(self.path.with_suffix(".log.1"))
+        self.path.replace(_older(self.path))
         self._file = _open(self.path)
+
+
+def _older(path: Path) -> Path:
+    """Where a log that has grown too large is moved."""
+    return path.with_suffix(".log.1")
 
 
 def _open(path: Path) -> io.FileIO:
@@ -131,7 +136,9 @@ async def _lines(path: Path, live: Callable[[], LogFile | None], options: LogOpt
         while writer is not None:
             closed = writer.closed
             event.clear()
-            if path.stat().st_ino != inode:  # the file was moved aside
+            if path.stat().st_ino != inode:  # the file was moved aside: first what was added to it before
+                for line in _from(_older(path), offset)[0]:
+                    yield line
                 offset, inode = 0, path.stat().st_ino
             fresh, offset = _from(path, offset)
             for line in fresh:
@@ -146,9 +153,7 @@ async def _lines(path: Path, live: Callable[[], LogFile | None], options: LogOpt
 
 def _existing(path: Path, tail: int | None) -> tuple[list[bytes], int]:
     lines, offset = _from(path, 0)
-    older = path.with_suffix(".log.1")
-    if older.exists():
-        lines = _from(older, 0)[0] + lines
+    lines = _from(_older(path), 0)[0] + lines
     return (lines if tail is None else lines[max(len(lines) - tail, 0) :]), offset
 
 

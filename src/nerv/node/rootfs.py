@@ -121,6 +121,8 @@ def _is_below(path: str, folders: Sequence[str]) -> bool:
 def _cover(path: str) -> None:
     if Path(path).is_dir() and not Path(path).is_symlink():
         _tmpfs(path)
+    elif Path(path).is_file():
+        syscalls.bind("/dev/null", path)
 
 
 def _mount_volume(root: str, descriptor: int, mount: Mount) -> None:

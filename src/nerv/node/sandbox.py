@@ -14,6 +14,8 @@ from nerv.node.rootfs import Mount
 from nerv.node.volumes import PodVolumes
 
 _HOMES = (Path("/root"), Path("/home"))
+_SECRETS = tuple(Path(path) for path in ("/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/ssh", "/etc/ssl/private"))
+"""What root alone may read: where NERV is run as root, its pods are root's processes, too."""
 
 
 @dataclass
@@ -67,7 +69,7 @@ class Sandbox:
         """What no program may see: homes, NERV's own folders and sockets, and what the configuration says."""
         config = self.context.config
         own = (config.folder, config.claims, config.run_folder, self.context.network.config.run_folder)
-        return (*_HOMES, Path.home(), *own, *config.hidden)
+        return (*_HOMES, *_SECRETS, Path.home(), *own, *config.hidden)
 
     def files(self) -> tuple[Mount, ...]:
         """/etc/resolv.conf, /etc/hosts and /etc/hostname, as the kubelet writes them."""

@@ -46,6 +46,7 @@ class PodWorker:
         self._gone = False
         self._dirty = asyncio.Event()
         self._lost: set[str] = set()
+        self._was_over = sandbox.pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
         self._restore()
 
     @property
@@ -122,7 +123,7 @@ class PodWorker:
                 into.append(Container(self.context, self.sandbox, each, found.state, self._dirty.set, init=init))
 
     async def _live(self) -> None:
-        if self.pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+        if self._was_over:
             return
         await self._wait_for_volumes()
         self._sandboxed = True
@@ -224,8 +225,8 @@ class PodWorker:
             await self._dirty.wait()
             self._dirty.clear()
             await asyncio.sleep(_GATHER)
-            if self._gone:
-                return
+            if self._gone or self._was_over:
+                return  # nothing is left to say; also what an eviction has written stays
             try:
                 await self._write()
             except errors.NotFound:
