@@ -207,7 +207,9 @@ def _operation(resource: Resource, action: str, parameters: Iterable[str], compo
         "responses": {"200": {"description": "OK", "content": {"application/json": {"schema": schema}}}},
     }
     if action == "patch":
-        operation["requestBody"] = {"content": {kind: {"schema": {"type": "object"}} for kind in _PATCHES}}
+        # kubectl sends strategic merge patches only to kinds whose operations list them; custom resources take none
+        kinds = _PATCHES if resource.gvk in definitions.kinds() else _PATCHES[:-1]
+        operation["requestBody"] = {"content": {kind: {"schema": {"type": "object"}} for kind in kinds}}
     elif action in ("post", "put"):
         operation["requestBody"] = {"content": {"*/*": {"schema": schema}}}
     return operation
