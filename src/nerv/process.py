@@ -20,6 +20,7 @@ from pathlib import Path
 from nerv.errors import NervError, ProcessError
 
 _PR_SET_PDEATHSIG = 1
+_END_SECONDS = 2.0
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -58,10 +59,7 @@ async def run(
     except TimeoutError:
         raise NervError(f"`{command[0]}` did not end within {timeout:g} s") from None
     finally:
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
+        await _end(child)
     completed = Completed(child.returncode or 0, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
     if check and completed.code:
         raise ProcessError(list(command), completed.code, completed.stderr or completed.stdout)
@@ -75,13 +73,21 @@ async def pipe(command: Sequence[str], input: bytes, *, env: Mapping[str, str] |
     try:
         stdout, stderr = await child.communicate(input or None)
     finally:
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
+        await _end(child)
     if child.returncode:
         raise ProcessError(list(command), child.returncode, stderr.decode(errors="replace"))
     return stdout
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    """Kill what is left of a child and of the helpers it started: they hold its pipes (git has one per transport)."""
+    streams = (child.stdout, child.stderr)
+    if child.returncode is not None and all(stream is None or stream.at_eof() for stream in streams):
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(child.communicate(), _END_SECONDS)
 
 
 @dataclass
@@ -166,8 +172,8 @@ async def _spawn(
     pass_fds: Sequence[int] = (),
 ) -> asyncio.subprocess.Process:
     environment = dict(env or {}) if clean_env else {**os.environ, **(env or {})}
-    try:
-        return await asyncio.create_subprocess_exec(
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
             *command,
             cwd=cwd,
             env=environment,
@@ -178,6 +184,14 @@ async def _spawn(
             preexec_fn=_die_with_parent,
             pass_fds=tuple(pass_fds),
         )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # asyncio loses a child, and its pipes, whose start is cancelled half-way: let it start, then end it
+        with contextlib.suppress(FileNotFoundError):
+            await _end(await starting)
+        raise
     except FileNotFoundError:
         raise NervError(f"`{command[0]}` is not installed or not on PATH") from None
 
