@@ -146,7 +146,7 @@ async def test_upgrade_fail(tmp_path: Path) -> None:
         failed = await world.until("app", lambda obj: same(obj, Stalled="True"))
         assert same(failed, Released="False", Ready="False")
         assert [each.status for each in await versions(world, "app")] == ["deployed", "failed"]
-        assert [each["status"] for each in failed["status"]["history"]] == ["failed", "deployed"]
+        assert [each["status"] for each in failed["status"]["history"]] == ["superseded", "deployed"]
 
 
 async def test_upgrade_test_fail(tmp_path: Path) -> None:
@@ -206,4 +206,4 @@ async def test_the_way_out_of_a_stall_is_a_change(tmp_path: Path) -> None:
         ready = await world.ready("app")
         assert "Stalled" not in statuses(ready)
         assert "installFailures" not in ready["status"]
-        assert [each.status for each in await versions(world, "app")] == ["failed", "deployed"]
+        assert [each.status for each in await versions(world, "app")] == ["superseded", "deployed"]

@@ -158,7 +158,7 @@ def _exhausted(request: Request) -> bool:
 async def _next(request: Request, state: State) -> Step | None:
     """The step that the state asks for. Raises RetriesExceeded, MissingTarget."""
     # asked first, so that an upgrade for another reason answers the request as well
-    forced = requests.force(request.draft.obj, request.status)
+    forced = requests.force(request.draft.origin, request.status)
     _log.info("[%s/%s] release is %s: %s", request.view.namespace, request.view.name, state.kind.value, state.reason)
     match state.kind:
         case Kind.IN_SYNC:

@@ -23,7 +23,7 @@ from nerv.kube.objects import Object
 _INPUT = "helm-output.yaml"
 
 
-def of(view: View) -> PostRender:
+def post_renderer(view: View) -> PostRender:
     """The post-renderer of a HelmRelease."""
 
     async def post_render(rendered: Rendered) -> str:

@@ -12,9 +12,9 @@ from nerv.controllers.flux import draft as drafts
 from nerv.controllers.flux import durations
 from nerv.controllers.flux.api import HELM_CHARTS, HELM_RELEASES, OCI_REPOSITORIES, READY
 from nerv.controllers.flux.artifacts import Storage
-from nerv.controllers.flux.draft import Draft
 from nerv.controllers.flux.helm import atomic, chart_template, requests, sources, values_from
 from nerv.controllers.flux.helm.atomic import Verdict
+from nerv.controllers.flux.helm.attempt import Attempt
 from nerv.controllers.flux.helm.engine.cluster import MANAGER, Cluster
 from nerv.controllers.flux.helm.request import Request
 from nerv.controllers.flux.helm.sources import ArtifactGone
@@ -123,7 +123,7 @@ class Reconciler:
         if obj is None:
             return Done()
         writer = Writer(self._client, self._informers)
-        draft = Draft(HELM_RELEASES, obj, writer, self._config.clock)
+        draft = Attempt(obj, writer, self._config.clock)
         if objects.deleting(obj):
             return await self._delete(draft)
         if await draft.add_finalizer():
@@ -141,7 +141,7 @@ class Reconciler:
             await draft.save()
         return outcome
 
-    async def _reconcile(self, draft: Draft, view: View) -> Outcome:
+    async def _reconcile(self, draft: Attempt, view: View) -> Outcome:
         request = Request(draft, view, self._own, self._events)
         await chart_template.reconcile(request, self._own)
         draft.reconciling("Progressing", "Fulfilling prerequisites")
@@ -171,7 +171,7 @@ class Reconciler:
         draft.observed()
         return Done() if verdict is Verdict.STALLED else RetryAfter(view.interval)
 
-    def _prerequisites(self, draft: Draft, view: View) -> Object:
+    def _prerequisites(self, draft: Attempt, view: View) -> Object:
         """Dependencies first, then the source. Raises _Waiting."""
         again = RetryAfter(self._config.dependency_interval)
         for namespace, name in view.dependencies:
@@ -226,7 +226,7 @@ class Reconciler:
             draft.mark(READY, "False", "ChartMutateError", error.message)
             raise
 
-    def _cluster(self, draft: Draft, view: View) -> Cluster:
+    def _cluster(self, draft: Attempt, view: View) -> Cluster:
         """The cluster as the object may see it: as its service account, if it names one. Raises _Denied."""
         if view.spec.get("kubeConfig"):
             raise _Denied("spec.kubeConfig is not supported: this cluster reconciles itself alone")
@@ -245,7 +245,7 @@ class Reconciler:
         status["storageNamespace"] = request.view.storage_namespace
         digest = values.digest(request.values)
         # asked first: the request counts as handled even if something else resets the counters
-        reset = requests.reset(request.draft.obj, status)
+        reset = requests.reset(request.draft.origin, status)
         changed = (
             status.get("lastAttemptedGeneration") != request.draft.generation
             or status.get("lastAttemptedRevision") != chart.version
@@ -268,7 +268,7 @@ class Reconciler:
         request.clear_failures()
         request.status["storageNamespace"] = ""
 
-    async def _delete(self, draft: Draft) -> Outcome:
+    async def _delete(self, draft: Attempt) -> Outcome:
         """Uninstall and let the object go; a suspended one leaves its release behind. Raises StepError."""
         if not objects.finalizers(draft.obj):
             return Done()
@@ -301,7 +301,7 @@ class Reconciler:
         request.history = []
         request.status.pop("storageNamespace", None)
 
-    async def _save_if_there(self, draft: Draft) -> None:
+    async def _save_if_there(self, draft: Attempt) -> None:
         try:
             await draft.save()
         except errors.NotFound:
@@ -327,7 +327,7 @@ def _artifact(source: Object) -> tuple[str, str]:
     return artifact.get("revision", ""), artifact.get("digest", "")
 
 
-def _progressing(draft: Draft, *reasons: str) -> None:
+def _progressing(draft: Attempt, *reasons: str) -> None:
     """A prerequisite that was missing is there: what Ready said of it is over."""
     ready = draft.condition(READY)
     if ready is not None and ready["status"] == "False" and ready["reason"] in reasons:

@@ -8,8 +8,8 @@ from typing import Any
 
 from nerv.builders.helm import Chart, Release, values
 from nerv.controllers.flux.api import READY, STALLED
-from nerv.controllers.flux.draft import Draft
 from nerv.controllers.flux.helm import snapshots
+from nerv.controllers.flux.helm.attempt import Attempt
 from nerv.controllers.flux.helm.engine.cluster import Cluster
 from nerv.controllers.flux.helm.engine.storage import Observe, Storage
 from nerv.controllers.flux.helm.snapshots import Snapshot
@@ -30,7 +30,7 @@ class StepError(NervError):
 class Request:
     """`draft` is the object and the status that is made of it. Without a chart only an uninstallation is possible."""
 
-    draft: Draft
+    draft: Attempt
     view: View
     cluster: Cluster
     events: EventRecorder

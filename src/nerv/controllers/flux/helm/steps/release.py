@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from nerv.builders.helm import Release
-from nerv.controllers.flux.helm import postrender, snapshots
+from nerv.controllers.flux.helm import snapshots
 from nerv.controllers.flux.helm.engine.install import install as helm_install
 from nerv.controllers.flux.helm.engine.upgrade import upgrade as helm_upgrade
+from nerv.controllers.flux.helm.postrender import post_renderer
 from nerv.controllers.flux.helm.request import (
     RELEASED,
     REMEDIATED,
@@ -39,7 +40,7 @@ async def _release(request: Request, action: str) -> None:
     storage = request.storage(observed(written))
     options = view.options(action, request.kubeconfig)
     arguments = (request.cluster, storage, request.chart, request.values, view.release_name)
-    post_render = postrender.of(view)
+    post_render = post_renderer(view)
     failure: NervError | None = None
     try:
         if action == INSTALL:
