@@ -43,14 +43,19 @@ class Addresses:
     """The cluster's network as far as webhooks need it: which address and port is answered at which socket."""
 
     sockets: dict[tuple[str, int], Path] = field(default_factory=dict)
+    silent: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while nothing is registered, once something was."""
 
     async def register(self, address: str, port: int, unix: Path) -> None:
         """As `network.services.ServiceTable` does."""
         self.sockets[address, port] = unix
+        self.silent.clear()
 
     async def unregister(self, address: str, port: int) -> None:
         """Take it back."""
         self.sockets.pop((address, port), None)
+        if not self.sockets:
+            self.silent.set()
 
     async def dial(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """The API server's egress."""
