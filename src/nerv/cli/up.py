@@ -18,7 +18,7 @@ from nerv.cli import output
 from nerv.cli.context import Context
 from nerv.cli.live import LiveView
 from nerv.errors import NervError
-from nerv.operations import access, collect, keys, scaffold, session
+from nerv.operations import access, collect, keys, memory, scaffold, session
 from nerv.operations import folder as folders
 from nerv.operations.cluster import Cluster, Options
 from nerv.operations.folder import PlatformFolder
@@ -47,6 +47,7 @@ def up(
         _detach(platform, offline=offline, debug=settings.debug)
     else:
         logs.set_up(debug=settings.debug, file=platform.log)
+        memory.tune()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_stay(platform, Options(offline=offline)))
 

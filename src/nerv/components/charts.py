@@ -7,8 +7,6 @@ from functools import cache
 from importlib import resources as package
 from typing import Any
 
-import jsonschema_rs
-
 from nerv import documents
 from nerv.components.objects import merge
 from nerv.platform import versions
@@ -54,6 +52,8 @@ def rooms() -> tuple[str, ...]:
 
 @cache
 def _validator(room: str) -> Any:
+    import jsonschema_rs  # a library of 15 MB that only checks need
+
     file = package.files("nerv.components") / room / "standin" / "values.schema.json"
     return jsonschema_rs.validator_for(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
 
