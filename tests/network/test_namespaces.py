@@ -152,7 +152,7 @@ async def test_a_refusal_is_one_line_with_the_remedy(monkeypatch: pytest.MonkeyP
 
 
 _AS_USER = """
-import asyncio, json, sys, tempfile
+import asyncio, json, shutil, tempfile
 from pathlib import Path
 from nerv.network.namespaces import NamespaceNetwork, NetworkConfig
 from nerv.node import processes
@@ -173,6 +173,7 @@ async def main():
     out = (await run.stdout.read()).decode().split()
     print(json.dumps({"user": out[0], "host": out[1], "address": "10.42.0.5" in out, "code": await run.wait()}))
     await net.stop()
+    shutil.rmtree(folder)
 
 asyncio.run(main())
 """

@@ -219,7 +219,11 @@ async def cluster(folder: Path, programs: Programs, *, node: bool = True) -> Asy
     folder.chmod(0o755)
     async with network() as net:
         unix = net.config.run_folder / "apiserver.sock"
-        async with running(folder, serving=serving(), unix=unix, egress=net.dial) as server:
+        kubelet_client = certificates.issue(
+            authority(), "kube-apiserver-kubelet-client", organizations=["system:masters"], client=True, server=False
+        )
+        api = {"serving": serving(), "unix": unix, "egress": net.dial, "kubelet_client": kubelet_client}
+        async with running(folder, **api) as server:
             client = server.direct(ADMIN)
             informers = Informers(client)
             services = ServiceTable(informers, net)
