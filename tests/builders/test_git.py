@@ -17,20 +17,20 @@ def repository(tmp_path):
 async def test_a_branch_is_fetched_and_exported(repository, tmp_path):
     head = repository.git("rev-parse", "HEAD")
     bare = tmp_path / "bare"
-    assert await git.fetch(bare, repository.url, "refs/heads/main", Access()) == head
+    found = await git.fetch(bare, repository.url, "refs/heads/main", Access())
+    assert (found.id, found.subject) == (head, "first")
     await git.export(bare, head, tmp_path / "out")
     assert (tmp_path / "out/sub/b.yaml").read_text() == "2"
-    assert await git.subject(bare, head) == "first"
 
 
 async def test_a_new_commit_and_a_rewritten_branch(repository, tmp_path):
     bare = tmp_path / "bare"
     await git.fetch(bare, repository.url, "refs/heads/main", Access())
     second = repository.commit("second", {"a.yaml": "changed"})
-    assert await git.fetch(bare, repository.url, "refs/heads/main", Access()) == second
+    assert (await git.fetch(bare, repository.url, "refs/heads/main", Access())).id == second
     repository.git("reset", "--quiet", "--hard", "HEAD^")
     other = repository.commit("other", {"c.yaml": "3"})
-    assert await git.fetch(bare, repository.url, "refs/heads/main", Access()) == other
+    assert (await git.fetch(bare, repository.url, "refs/heads/main", Access())).id == other
 
 
 async def test_tags_point_to_commits(repository, tmp_path):
@@ -39,7 +39,7 @@ async def test_tags_point_to_commits(repository, tmp_path):
     repository.git("tag", "-a", "v1.0.0", "-m", "annotated")
     found = await git.references(repository.url, Access(), "refs/tags/*")
     assert found == {"refs/tags/light": head, "refs/tags/v1.0.0": head}
-    assert await git.fetch(tmp_path / "bare", repository.url, "refs/tags/v1.0.0", Access()) == head
+    assert (await git.fetch(tmp_path / "bare", repository.url, "refs/tags/v1.0.0", Access())).id == head
 
 
 async def test_links_and_export_attributes(repository, tmp_path):

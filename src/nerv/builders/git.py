@@ -71,6 +71,14 @@ def _configuration(settings: Mapping[str, str]) -> dict[str, str]:
     return result
 
 
+@dataclass(frozen=True)
+class Commit:
+    """A commit's hash, and the first line of its message."""
+
+    id: str
+    subject: str
+
+
 async def references(url: str, access: Access, *patterns: str, timeout: float = 60) -> dict[str, str]:
     """The remote's references that match, with the commit of each; annotated tags point to their commit.
 
@@ -88,10 +96,10 @@ def _reversed(line: str) -> tuple[str, str]:
     return name, commit
 
 
-async def fetch(repository: Path, url: str, reference: str, access: Access, *, timeout: float = 60) -> str:
+async def fetch(repository: Path, url: str, reference: str, access: Access, *, timeout: float = 60) -> Commit:
     """Bring the commit of a full reference name (or a commit itself) into the bare repository, without history.
 
-    Returns the commit. Raises GitError.
+    Raises GitError.
     """
     if not (repository / "HEAD").exists():
         await _run(["init", "--quiet", "--bare", str(repository)], url, access, timeout)
@@ -102,10 +110,11 @@ async def fetch(repository: Path, url: str, reference: str, access: Access, *, t
     options = ["--quiet", "--force", "--no-tags", "--depth=1", "--no-write-fetch-head", "--no-auto-gc"]
     try:
         await _run([*target, "fetch", *options, url, f"+{reference}:{_LOCAL}"], url, access, timeout)
-        commit = (await _run([*target, "rev-parse", "--verify", f"{_LOCAL}^{{commit}}"], url, access, timeout)).strip()
+        text = await _run([*target, "log", "-1", "--format=%H%n%s", _LOCAL], "", Access(), timeout)
     except GitError as error:
         raise GitError(f"unable to clone '{url}': {error.message}") from None
-    return commit
+    found, _, subject = text.strip().partition("\n")
+    return Commit(found, subject)
 
 
 async def export(repository: Path, commit: str, target: Path) -> None:
@@ -123,12 +132,6 @@ async def export(repository: Path, commit: str, target: Path) -> None:
                     members.extract(member, target, filter="data")
     finally:
         archive.unlink(missing_ok=True)
-
-
-async def subject(repository: Path, commit: str) -> str:
-    """The first line of a commit's message."""
-    text = await _run(["--git-dir", str(repository), "log", "-1", "--format=%s", commit], "", Access(), 60)
-    return text.strip()
 
 
 async def _run(arguments: Sequence[str], url: str, access: Access, timeout: float) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from nerv.builders import git
-from nerv.builders.git import Access, GitError
+from nerv.builders.git import Access, Commit, GitError
 from nerv.controllers.flux import ignore, versions
 from nerv.controllers.flux.artifacts import Storage
 from nerv.controllers.flux.config import Outside
@@ -84,7 +84,7 @@ class GitFetcher:
             raise Failed(
                 FETCH_FAILED, "GitOperationFailed", f"failed to checkout and determine revision: {error.message}"
             ) from None
-        revision = target.revision(commit)
+        revision = target.revision(commit.id)
         artifact = draft.status.get("artifact")
         message = f"stored artifact for revision '{revision}'"
         if artifact and artifact["revision"] == revision and _same_content(draft) and not _changed(draft, includes):
@@ -93,9 +93,8 @@ class GitFetcher:
             await self._announce(draft, f"new upstream revision '{revision}'", "NewRevision")
         elif _changed(draft, includes):
             await self._announce(draft, "included artifacts differ from last observed includes", "IncludeChange")
-        await self._store(draft, repository, commit, revision, includes)
-        subject = await git.subject(repository, commit)
-        return Fetched(message, f"stored artifact for commit '{subject}'", changed=True)
+        await self._store(draft, repository, commit.id, revision, includes)
+        return Fetched(message, f"stored artifact for commit '{commit.subject}'", changed=True)
 
     async def _announce(self, draft: Draft, message: str, reason: str) -> None:
         if draft.status.get("artifact"):
@@ -211,7 +210,7 @@ async def _target(url: str, ref: Mapping[str, str], access: Access, timeout: flo
     return Target(f"refs/heads/{branch}", branch)
 
 
-async def _fetch(repository: Path, url: str, target: Target, access: Access, timeout: float) -> str:
+async def _fetch(repository: Path, url: str, target: Target, access: Access, timeout: float) -> Commit:
     try:
         return await git.fetch(repository, url, target.reference, access, timeout=timeout)
     except GitError as error:
