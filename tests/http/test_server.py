@@ -177,3 +177,21 @@ async def test_unix_socket_is_private(tmp_path: Path) -> None:
     ):
         assert await answer.text() == "GET /p {} "
     await server.close()
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_large_body_arrives_whole_and_the_next_answer_after_it(secure: bool) -> None:
+    body = bytes(range(256)) * 40_000
+    ca = certificates.create_ca("test")
+    serving = certificates.issue(ca, "localhost", names=["127.0.0.1"])
+    context = tls.server_context(serving.certificate, serving.key) if secure else None
+    server = await listen(lambda request: Response(200, body if request.path == "/large" else b"small"), ssl=context)
+    trusting = tls.client_context(ca.certificate) if secure else None
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=trusting, limit=1 << 16)
+    writer.write(b"GET /large HTTP/1.1\r\n\r\nGET /small HTTP/1.1\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert f"Content-Length: {len(body)}".encode() in head
+    assert await reader.readexactly(len(body)) == body
+    assert (await reader.readuntil(b"small")).startswith(b"HTTP/1.1 200 OK")
+    writer.close()
+    await server.close()

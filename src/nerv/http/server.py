@@ -91,6 +91,8 @@ class _Connection(asyncio.Protocol):
         self._busy = False
         self._paused = False
         self._upgrading = False
+        self._full = False
+        self._unsent: memoryview | None = None
         self._keep_alive = True
         self._task: asyncio.Future[Any] | None = None
         self._stream: _StreamWriter | None = None
@@ -131,13 +133,16 @@ class _Connection(asyncio.Protocol):
 
     @override
     def pause_writing(self) -> None:
+        self._full = True
         if self._stream:
             self._stream.pause()
 
     @override
     def resume_writing(self) -> None:
+        self._full = False
         if self._stream:
             self._stream.resume()
+        self._send_slices()
 
     @override
     def eof_received(self) -> bool:
@@ -221,7 +226,11 @@ class _Connection(asyncio.Protocol):
     def _answer(self, request: Request, answer: Answer) -> None:
         if self._transport.is_closing():
             return
-        if isinstance(answer, Response):
+        if isinstance(answer, Response) and len(answer.body) >= wire.LARGE and request.method != "HEAD":
+            self._transport.write(wire.response_head(answer, self._keep_alive))
+            self._unsent = memoryview(answer.body)
+            self._send_slices()
+        elif isinstance(answer, Response):
             wire.write_response(self._transport, request.method, answer, self._keep_alive)
             self._done()
         elif isinstance(answer, Stream):
@@ -230,6 +239,15 @@ class _Connection(asyncio.Protocol):
             answer.on_start(self._stream)
         else:
             self._upgrade(answer)
+
+    def _send_slices(self) -> None:
+        """Go on with a large body until the transport has enough."""
+        while self._unsent is not None and not self._full and not self._transport.is_closing():
+            piece, rest = self._unsent[: wire.SLICE], self._unsent[wire.SLICE :]
+            self._unsent = rest if len(rest) else None
+            self._transport.write(piece)
+            if self._unsent is None:
+                self._done()
 
     def _stream_ended(self) -> None:
         self._stream = None

@@ -8,6 +8,10 @@ from http import HTTPStatus
 
 from nerv.http.messages import Response, Stream, Upgrade
 
+LARGE = 1 << 20
+"""Bodies from this many bytes on are sent in slices, as fast as the reader takes them: under TLS the transport would
+hold a second copy of all that is not yet taken."""
+SLICE = 256 << 10
 _SMALL = 64 << 10
 """Bodies up to this many bytes are copied behind their head: one write is cheaper than two."""
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -15,11 +19,7 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 def write_response(transport: asyncio.Transport, method: str, answer: Response, keep_alive: bool) -> None:
     """Send a whole answer; none to HEAD but its head."""
-    head = _head(answer.status, answer.content_type, answer.headers, keep_alive)
-    if answer.status not in (204, 304):
-        head.append(f"Content-Length: {len(answer.body)}\r\n")
-    head.append("\r\n")
-    first = "".join(head).encode("latin-1", "replace")
+    first = response_head(answer, keep_alive)
     if method == "HEAD" or not answer.body:
         transport.write(first)
     elif len(answer.body) <= _SMALL:
@@ -27,6 +27,15 @@ def write_response(transport: asyncio.Transport, method: str, answer: Response, 
     else:
         transport.write(first)
         transport.write(answer.body)
+
+
+def response_head(answer: Response, keep_alive: bool) -> bytes:
+    """The head of an answer of known length."""
+    head = _head(answer.status, answer.content_type, answer.headers, keep_alive)
+    if answer.status not in (204, 304):
+        head.append(f"Content-Length: {len(answer.body)}\r\n")
+    head.append("\r\n")
+    return "".join(head).encode("latin-1", "replace")
 
 
 def stream_head(answer: Stream, keep_alive: bool) -> bytes:
