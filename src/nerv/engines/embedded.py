@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing_extensions import override
 
 from nerv import __version__
-from nerv.apiserver.identity import User
+from nerv.apiserver.identity import User, service_account
 from nerv.apiserver.server import ApiServer, Config
 from nerv.controllers import flux, kubernetes
 from nerv.controllers.flux.config import FluxConfig, Outside
@@ -63,6 +63,11 @@ class EmbeddedEngine(Engine):
             raise NervError("the embedded engine is not started")
         return self._server.direct(User(user, groups))
 
+    def _service_account(self, namespace: str, name: str) -> Client:
+        """A client that acts as a service account: what Flux impersonates."""
+        assert self._server is not None
+        return self._server.direct(service_account(namespace, name))
+
     @override
     def reconcilers(self, informers: Informers, config: ReconcilerConfig) -> tuple[Controller, ...]:
         assert self._config is not None
@@ -76,6 +81,7 @@ class EmbeddedEngine(Engine):
                     storage=config.artifacts,
                     outside=Outside(config.proxy_url, config.ca_file),
                     kubeconfig=lambda: config.kubeconfig.read_text(encoding="utf-8"),
+                    impersonate=self._service_account,
                 ),
             ),
         )

@@ -62,6 +62,6 @@ def programs(config: ServicesConfig) -> Mapping[str, Program]:
         return await check.run(config.client_for, container.pod, container.arguments, container.log)
 
     async def longhorn_manager(container: Container) -> int:
-        return await storage_programs.run(config.client_for, container.pod, container.log)
+        return await storage_programs.run(config.client_for, container.pod, container.arguments, container.log)
 
     return {CHECK_IMAGE: start_up_check, MANAGER_IMAGE: longhorn_manager}

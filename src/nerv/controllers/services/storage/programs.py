@@ -17,6 +17,7 @@ from nerv.kube.resources import (
     CSI_DRIVERS,
     DAEMON_SETS,
     DEPLOYMENTS,
+    ENDPOINT_SLICES,
     MUTATING_WEBHOOKS,
     PODS,
     SECRETS,
@@ -25,14 +26,20 @@ from nerv.kube.resources import (
     Resource,
 )
 
+_BACKEND = "longhorn-backend:9500"
 _REFUSAL = (
     "cannot uninstall Longhorn because deleting-confirmation-flag is set to `false`. Please set it to `true` using "
     "Longhorn UI or kubectl -n longhorn-system edit settings.longhorn.io deleting-confirmation-flag "
 )
 
 
-async def run(client_for: ClientFor, pod: Object, log: Callable[[str], None]) -> int:
-    """The exit code of a Job's container; never returns for the manager, the deployer and the plugin."""
+async def run(client_for: ClientFor, pod: Object, container: tuple[str, ...], log: Callable[[str], None]) -> int:
+    """The exit code of a Job's or an init container; never returns for the manager, the deployer and the plugin.
+
+    `container` are the arguments of this very container, which is not always the pod's main one.
+    """
+    if container[:1] == ("-c",) and _BACKEND in container[-1]:
+        return await _wait_for_manager(client_for, objects.namespace(pod), log)
     words = presence.arguments(pod, resources.MANAGER_IMAGE)
     if "uninstall" in words:
         return await _as_account(client_for, pod, log)
@@ -41,6 +48,21 @@ async def run(client_for: ClientFor, pod: Object, log: Callable[[str], None]) ->
         return 0
     await asyncio.Event().wait()
     return 0
+
+
+async def _wait_for_manager(client_for: ClientFor, space: str, log: Callable[[str], None]) -> int:
+    """What the init container asks with curl: whether a manager stands behind longhorn-backend:9500."""
+    client = client_for("system:admin", ("system:masters", "system:authenticated"))
+    selector = f"kubernetes.io/service-name={resources.BACKEND_SERVICE}"
+    async with aclosing(client.watch(ENDPOINT_SLICES, space, label_selector=selector, initial_events=True)) as events:
+        async for event in events:
+            ready = [
+                each for each in event.object.get("endpoints") or [] if (each.get("conditions") or {}).get("ready")
+            ]
+            if ready:
+                log(f"{_BACKEND} has a ready endpoint")
+                return 0
+    return 1
 
 
 async def _as_account(client_for: ClientFor, pod: Object, log: Callable[[str], None]) -> int:

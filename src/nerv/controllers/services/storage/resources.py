@@ -47,6 +47,7 @@ MANAGED = {f"{GROUP}/managed-by": "longhorn-manager"}
 DEFAULT_DISK = "default-disk"
 CONVERSION_SERVICE = "longhorn-conversion-webhook"
 ADMISSION_SERVICE = "longhorn-admission-webhook"
+BACKEND_SERVICE = "longhorn-backend"
 SERVICE_ACCOUNT = "longhorn-service-account"
 
 
