@@ -15,6 +15,7 @@ from nerv.apiserver.store import Change, Compacted, Entry, Store
 from nerv.http.messages import Chunk, Stream, StreamWriter
 from nerv.kube import errors
 from nerv.kube.objects import Object
+from nerv.kube.resources import CUSTOM_RESOURCE_DEFINITIONS
 from nerv.kube.selectors import FieldSelector, LabelSelector
 
 _LARGEST_BACKLOG = 16 << 20
@@ -103,7 +104,7 @@ class _Watcher:
         self._store = store
         self._watch = watch
         self._writer = writer
-        self._stop: Callable[[], None] | None = None
+        self._stops: list[Callable[[], None]] = []
         self._timers: list[asyncio.TimerHandle] = []
         self._seen = watch.since or 0
 
@@ -122,7 +123,10 @@ class _Watcher:
             self._offer(change)
         if self._writer.closed:
             return
-        self._stop = self._store.listen(watch.key, self._offer)
+        self._stops = [
+            self._store.listen(watch.key, self._offer),
+            self._store.listen(CUSTOM_RESOURCE_DEFINITIONS.qualified, self._definition_changed),
+        ]
         loop = asyncio.get_running_loop()
         if watch.timeout:
             self._timers.append(loop.call_later(watch.timeout, self._writer.close))
@@ -145,6 +149,11 @@ class _Watcher:
         if chunk is None:
             chunk = change.lines[place] = Chunk(line(kind, self._rendered(_raw(change, kind))))
         self._writer.write(chunk)
+
+    def _definition_changed(self, change: Change) -> None:
+        """A watch of a custom resource ends with its definition: the watcher lists again, and sees that it is gone."""
+        if change.deleted and change.after.name == self._watch.key:
+            self._writer.close()
 
     def _kind(self, change: Change) -> str | None:
         choice = self._watch.choice
@@ -171,8 +180,8 @@ class _Watcher:
         self._writer.write(Chunk(line("BOOKMARK", orjson.dumps(obj))))
 
     def _close(self) -> None:
-        if self._stop:
-            self._stop()
+        for stop in self._stops:
+            stop()
         for timer in self._timers:
             timer.cancel()
 

@@ -66,8 +66,3 @@ async def test_replace_ends_the_running_job(world: World) -> None:
     await world.until(JOBS, lambda: [objects.name(each) for each in world.list(JOBS)] not in ([first], []) or None)
     await world.gone(JOBS, first)
     assert len(world.list(JOBS)) == 1
-
-
-async def test_an_unreadable_schedule_is_told(world: World) -> None:
-    await create(world, schedule="never")
-    await world.count(EVENTS, 1, lambda event: event["reason"] == "UnparseableSchedule")

@@ -1,4 +1,4 @@
-"""Disruption budgets, quotas and aggregated roles through the real API."""
+"""Disruption budgets and quotas through the real API."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from tests.support.controllers import World, template, workload
 from nerv.kube import objects
 from nerv.kube.objects import Object
 from nerv.kube.resources import (
-    CLUSTER_ROLES,
     CONFIG_MAPS,
     DEPLOYMENTS,
     POD_DISRUPTION_BUDGETS,
@@ -45,30 +44,3 @@ async def test_quota_shows_what_is_used(world: World) -> None:
         "configmaps": "2",
     }
     await world.wait(RESOURCE_QUOTAS, "q", lambda obj: obj.get("status", {}).get("used") == expected)
-
-
-def role(name: str, labels: dict[str, str], resource: str) -> Object:
-    rules = [{"apiGroups": [""], "resources": [resource], "verbs": ["get"]}]
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRole",
-        "metadata": {"name": name, "labels": labels},
-        "rules": rules,
-    }
-
-
-async def test_aggregated_role_follows_its_parts(world: World) -> None:
-    whole = role("whole", {}, "nothing")
-    whole["rules"] = []
-    whole["aggregationRule"] = {"clusterRoleSelectors": [{"matchLabels": {"part-of": "whole"}}]}
-    await world.create(CLUSTER_ROLES, whole)
-    await world.create(CLUSTER_ROLES, role("one", {"part-of": "whole"}, "pods"))
-    await world.create(CLUSTER_ROLES, role("other", {"part-of": "else"}, "secrets"))
-    await world.create(CLUSTER_ROLES, role("two", {"part-of": "whole"}, "services"))
-    await world.wait(CLUSTER_ROLES, "whole", lambda obj: resources(obj) == ["pods", "services"])
-    await world.delete(CLUSTER_ROLES, "one")
-    await world.wait(CLUSTER_ROLES, "whole", lambda obj: resources(obj) == ["services"])
-
-
-def resources(obj: Object) -> list[str]:
-    return [name for rule in obj.get("rules") or [] for name in rule["resources"]]

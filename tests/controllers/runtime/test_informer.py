@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from tests.support.apiserver import running
+from tests.support.apiserver import kubeconfig, running, serving
 
 from nerv.apiserver.identity import ADMIN
 from nerv.controllers.runtime import Informer, Informers, Writer
@@ -15,6 +15,7 @@ from nerv.kube import objects
 from nerv.kube.client import Client
 from nerv.kube.objects import Object
 from nerv.kube.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, Resource
+from nerv.kube.tls import TlsTransport
 
 GADGETS = Resource("example.com", "v1", "gadgets", "Gadget")
 
@@ -175,18 +176,18 @@ async def test_metadata_informers_keep_no_content_unless_shared(client: Client, 
 
 
 async def test_survives_a_server_that_went_away(tmp_path: Path) -> None:
-    """The same informer, over a transport that follows to a new server on the same store."""
-    async with running(tmp_path) as first:
-        client = first.direct(ADMIN)
+    async with running(tmp_path, serving=serving()) as first:
+        port = first.port
+        client = Client(TlsTransport.from_kubeconfig(kubeconfig(first, tmp_path)))
         informers = Informers(client)
         informer = informers.of(CONFIG_MAPS, "default")
         await client.create(CONFIG_MAPS, config_map("a"), namespace="default")
         await client.create(CONFIG_MAPS, config_map("b"), namespace="default")
         await until(informer, lambda: len(informer.list()) == 2)
-    async with running(tmp_path) as second:
+    async with running(tmp_path, serving=serving(), port=port) as second:
         later = second.direct(ADMIN)
         await later.delete(CONFIG_MAPS, "a", "default")
         await later.create(CONFIG_MAPS, config_map("c"), namespace="default")
-        client._transport = later._transport
         await until(informer, lambda: sorted(map(objects.name, informer.list())) == ["b", "c"])
         await informers.stop()
+        await client.close()

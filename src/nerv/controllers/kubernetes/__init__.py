@@ -21,7 +21,6 @@ from nerv.controllers.kubernetes.nodes import node_lifecycle, taint_eviction
 from nerv.controllers.kubernetes.podgc import pod_garbage
 from nerv.controllers.kubernetes.quotas import resource_quotas
 from nerv.controllers.kubernetes.replicaset import replica_sets, replication_controllers
-from nerv.controllers.kubernetes.roles import aggregated_roles
 from nerv.controllers.kubernetes.scheduler import scheduler
 from nerv.controllers.kubernetes.statefulset import stateful_sets
 from nerv.controllers.kubernetes.volumes import claim_protection, persistent_volumes, volume_protection
@@ -56,7 +55,6 @@ def controllers(client: Client, informers: Informers, config: KubernetesConfig) 
         taint_eviction(context),
         pod_garbage(context),
         disruption_budgets(context),
-        aggregated_roles(context),
         # last: their informers of metadata share the whole objects that the others keep
         *_over_everything(context),
     )

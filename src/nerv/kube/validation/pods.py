@@ -27,13 +27,17 @@ _UPDATE_RULE: Final = (
 def pod(obj: Object, old: Object | None) -> Iterator[FieldError]:
     """A pod: its spec, and that it hardly changes."""
     yield from spec(obj.get("spec") or {}, "spec")
-    if old is not None and _fixed(obj) != _fixed(old):
+    if old is not None and _fixed(obj, old) != _fixed(old, old):
         yield fields.forbidden("spec", _UPDATE_RULE)
 
 
-def _fixed(obj: Object) -> Object:
-    """The part of a pod's spec that may not change. The scheduler binds through a subresource, once."""
+def _fixed(obj: Object, old: Object) -> Object:
+    """The part of a pod's spec that may not change. The scheduler binds through a subresource, once; scheduling gates
+    may be taken away."""
     found: Object = clone(obj.get("spec") or {})
+    gates = (old.get("spec") or {}).get("schedulingGates") or []
+    if all(gate in gates for gate in found.get("schedulingGates") or []):
+        found.pop("schedulingGates", None)
     for name in ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "ephemeralContainers"):
         found.pop(name, None)
     for container in (*(found.get("containers") or ()), *(found.get("initContainers") or ())):
