@@ -142,3 +142,12 @@ async def test_audit_tells_who_and_what_but_no_content(tmp_path: Path) -> None:
     assert written == [("system:admin", "create", 201), ("system:serviceaccount:default:x", "get", 403)]
     assert b"hunter2" not in log.read_bytes()
     assert log.stat().st_mode & 0o777 == 0o600
+
+
+async def test_nobody_grants_what_they_do_not_have(apiserver: ApiServer, client: Client) -> None:
+    await client.create(NAMESPACES, {"metadata": {"name": "team"}})
+    await client.create(ROLE_BINDINGS, binding("admin", person("alice"), namespace="team"))
+    alice = apiserver.direct(ALICE)
+    await alice.create(ROLE_BINDINGS, binding("view", person("bob"), namespace="team"))
+    with pytest.raises(errors.Forbidden, match="is attempting to grant RBAC permissions not currently held"):
+        await alice.create(ROLE_BINDINGS, binding("cluster-admin", person("bob"), namespace="team"))

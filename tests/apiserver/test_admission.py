@@ -18,6 +18,8 @@ from nerv.kube.resources import (
     SERVICE_ACCOUNTS,
     SERVICES,
     STORAGE_CLASSES,
+    VALIDATING_POLICIES,
+    VALIDATING_POLICY_BINDINGS,
 )
 
 
@@ -192,3 +194,43 @@ async def test_quota_of_compute_demands_requests(client: Client) -> None:
     await client.create(PODS, pod(containers=asking))
     with pytest.raises(errors.Forbidden, match=r"requested: requests.cpu=600m, used: requests.cpu=600m"):
         await client.create(PODS, pod("r", containers=asking))
+
+
+async def policy(client: Client, actions: list[str]) -> None:
+    rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["*"], "resources": ["deployments"]}
+    spec = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "variables": [{"name": "replicas", "expression": "object.spec.replicas"}],
+        "validations": [{"expression": "variables.replicas <= 5", "message": "at most five"}],
+    }
+    await client.create(VALIDATING_POLICIES, {"metadata": {"name": "few"}, "spec": spec})
+    bound = {"policyName": "few", "validationActions": actions}
+    await client.create(VALIDATING_POLICY_BINDINGS, {"metadata": {"name": "all"}, "spec": bound})
+
+
+def deployment(replicas: int) -> dict:
+    labels = {"app": "x"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    return {
+        "metadata": {"name": "d", "namespace": "default"},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template},
+    }
+
+
+async def test_policy_denies(client: Client) -> None:
+    await policy(client, ["Deny"])
+    with pytest.raises(errors.Invalid) as refused:
+        await client.create(DEPLOYMENTS, deployment(6))
+    assert refused.value.message == (
+        "deployments.apps \"d\" is forbidden: ValidatingAdmissionPolicy 'few' with binding 'all' denied request: "
+        "at most five"
+    )
+    assert await client.create(DEPLOYMENTS, deployment(5))
+
+
+async def test_policy_warns(client: Client) -> None:
+    await policy(client, ["Warn"])
+    path = "/apis/apps/v1/namespaces/default/deployments"
+    answer = await client.raw("POST", path, body=orjson.dumps(deployment(6)))
+    assert answer.status == 201
+    assert "at most five" in answer.headers["warning"]

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from nerv.apiserver.access.rbac import Authorizer
 from nerv.apiserver.access.reviews import Reviews
 from nerv.apiserver.addresses import Addresses
 from nerv.apiserver.identity import User
@@ -59,6 +60,7 @@ class Context:
     now: Callable[[], datetime]
     convert: Converter
     signer: Signer
+    authorizer: Authorizer
     reviews: Reviews
     addresses: Addresses
     webhooks: Caller

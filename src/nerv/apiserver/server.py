@@ -93,6 +93,7 @@ class ApiServer:
             now=config.now,
             convert=self._convert,
             signer=self._signer,
+            authorizer=self._authorizer,
             reviews=Reviews(self._authenticator, self._authorizer),
             addresses=Addresses(config.service_cidr),
             webhooks=Caller(self._store, config.egress),

@@ -252,6 +252,7 @@ def _attributes(
 ) -> Attributes:
     target = call.target
     name = target.name or (obj["metadata"].get("name", "") if obj else "")
+    deprecation = served.definition.deprecation if served.definition else ""
     return Attributes(
         operation,
         served,
@@ -262,6 +263,7 @@ def _attributes(
         old,
         call.user,
         dry_run or call.dry_run,
+        warnings=[deprecation] if deprecation else [],
     )
 
 

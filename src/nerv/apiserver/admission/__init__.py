@@ -6,7 +6,19 @@ Belongs here: the builtin plugins, one module each. Each plugin is a function of
 from __future__ import annotations
 
 from nerv.apiserver import custom
-from nerv.apiserver.admission import accounts, classes, limits, namespaces, pods, podsecurity, quotas, services
+from nerv.apiserver.access import escalation
+from nerv.apiserver.admission import (
+    accounts,
+    classes,
+    limits,
+    namespaces,
+    pods,
+    podsecurity,
+    policies,
+    quotas,
+    services,
+    storage,
+)
 from nerv.apiserver.context import Plugin
 from nerv.apiserver.webhooks import admission as webhooks
 
@@ -17,6 +29,7 @@ MUTATING: tuple[Plugin, ...] = (
     pods.tolerate,
     pods.prioritise,
     classes.choose,
+    storage.protect,
     webhooks.mutate,
     namespaces.keep_spec,
     custom.settle,
@@ -26,6 +39,8 @@ VALIDATING: tuple[Plugin, ...] = (
     namespaces.must_not_be_deleted,
     podsecurity.check,
     limits.check,
+    escalation.forbid,
+    policies.check,
     webhooks.validate,
     quotas.check,
 )
