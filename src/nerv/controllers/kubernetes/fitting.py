@@ -22,6 +22,7 @@ def request(pod: Object) -> dict[str, Fraction]:
     for container in spec.get("containers") or []:
         _add(result, _requests(container))
     sidecars: dict[str, Fraction] = {}
+    starting: dict[str, Fraction] = {}
     for container in spec.get("initContainers") or []:
         own = _requests(container)
         if container.get("restartPolicy") == "Always":
@@ -29,8 +30,9 @@ def request(pod: Object) -> dict[str, Fraction]:
             _add(sidecars, own)
             continue
         for name, value in own.items():
-            needed = value + sidecars.get(name, Fraction(0))
-            result[name] = max(result.get(name, Fraction(0)), needed)
+            starting[name] = max(starting.get(name, Fraction(0)), value + sidecars.get(name, Fraction(0)))
+    for name, value in starting.items():
+        result[name] = max(result.get(name, Fraction(0)), value)
     _add(result, {name: quantity.parse(value) for name, value in (spec.get("overhead") or {}).items()})
     return result
 

@@ -85,8 +85,11 @@ class _Lifecycle:
         return ""
 
     async def _remaining(self, name: str) -> list[tuple[Resource, Object]]:
-        """What is still there, asked from the server: an informer may be late in either direction."""
-        kinds = [resource for resource, _ in self.inventory.namespaced()]
+        """What is still there: as the informers have it, and once they have nothing, as the server says."""
+        kinds = self.inventory.namespaced()
+        known = [(resource, obj) for resource, informer in kinds for obj in informer.list(name)]
+        if known:
+            return known
 
         async def listed(resource: Resource) -> list[tuple[Resource, Object]]:
             try:
@@ -95,7 +98,8 @@ class _Lifecycle:
                 return []
             return [(resource, obj) for obj in found.items]
 
-        return [each for found in await asyncio.gather(*map(listed, kinds)) for each in found]
+        answers = await asyncio.gather(*(listed(resource) for resource, _ in kinds))
+        return [each for found in answers for each in found]
 
     async def _finalize(self, namespace: Object) -> None:
         left = [each for each in namespace["spec"]["finalizers"] if each != _FINALIZER]
