@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ from nerv.operations.folder import PlatformFolder
 from nerv.operations.status import Status
 
 _REDRAW_SECONDS = 0.15
+_LOOK_SECONDS = 0.1
 _DETACHED_PATIENCE = 300.0
 
 
@@ -88,17 +90,21 @@ async def _show(cluster: Cluster, view: LiveView, begun: float) -> None:
     """Draw every change; say once how to reach the platform when it is healthy."""
     greeted = False
     while True:
-        await cluster.changed()
+        with contextlib.suppress(TimeoutError):
+            # until it is healthy some of what counts (idle controllers) changes without an event
+            await asyncio.wait_for(cluster.changed(), None if greeted else _LOOK_SECONDS)
+        if not cluster.started:
+            continue
         status = cluster.status()
         seconds = time.monotonic() - begun
-        note = "healthy, Ctrl-C stops it" if status.healthy else cluster.note
+        healthy = status.healthy and (greeted or await cluster.ready())
+        note = "healthy, Ctrl-C stops it" if healthy else cluster.note
         view.show(status, seconds, note)
-        if status.healthy and not greeted:
-            greeted = await cluster.ready()
-            if greeted:
-                view.show(status, seconds, note)
-                for line in greeting(cluster.folder, status, seconds):
-                    view.say(line)
+        if healthy and not greeted:
+            greeted = True
+            for line in greeting(cluster.folder, status, seconds):
+                view.say(line)
+            cluster.trim()
         await asyncio.sleep(_REDRAW_SECONDS)
 
 

@@ -28,7 +28,7 @@ from nerv.network.services import ServiceTable
 from nerv.node.agent import NodeAgent
 from nerv.node.context import NodeConfig, NodeContext
 from nerv.node.programs import Programs
-from nerv.operations import authority, bootstrap, images, keys, pki, ports
+from nerv.operations import authority, bootstrap, images, keys, memory, pki, ports
 from nerv.operations import folder as folders
 from nerv.operations import plan as plans
 from nerv.operations.folder import PlatformFolder
@@ -39,6 +39,8 @@ from nerv.operations.watching import StatusWatch
 from nerv.tasks import Supervisor
 
 _log = logging.getLogger(__name__)
+# Until nodes have written what became of their pods, and controllers have taken up what their informers told them.
+_SETTLE_SECONDS = 0.3
 _ADMIN = ("system:admin", ("system:masters", "system:authenticated"))
 
 
@@ -62,6 +64,8 @@ class Cluster:
         self._watch: StatusWatch | None = None
         self._started = asyncio.Event()
         self._client: Client | None = None
+        self._controllers: list[Controller] = []
+        self._settled = False
 
     @classmethod
     @asynccontextmanager
@@ -75,11 +79,20 @@ class Cluster:
             folders.open_state(folder)
             yield cls(folder, plan, options)
 
+    @property
+    def started(self) -> bool:
+        """Whether there is a status to show."""
+        return self._watch is not None
+
     async def changed(self) -> None:
         """Wait for the next change of the status."""
         await self._started.wait()
         assert self._watch is not None
         await self._watch.next()
+
+    def trim(self) -> None:
+        """Give memory back that only starting needed."""
+        memory.trim()
 
     def status(self) -> Status:
         """The status now; only after `changed`."""
@@ -87,8 +100,13 @@ class Cluster:
         return self._watch.status()
 
     async def ready(self) -> bool:
-        """Write what users need to reach a healthy platform. False while the certificate authority is not issued."""
-        assert self._client is not None
+        """Write what users need to reach a healthy platform. False while anything that was begun is not done.
+
+        A platform that was healthy when it died is so in its database at once: only when nodes have looked at their
+        pods and no controller has work left is it healthy again.
+        """
+        if self._client is None or not self._settled or any(controller.busy for controller in self._controllers):
+            return False
         return await authority.write(self._client, self.folder, self._plan.authority_secret)
 
     async def run(self) -> None:
@@ -146,6 +164,8 @@ class Cluster:
             self.note = "handing the repository to Flux"
             await bootstrap.bootstrap(client, plan.repository(self.folder.root), keys.cluster_secrets(plan.name))
         self.note = "Ctrl-C stops it"
+        await asyncio.sleep(_SETTLE_SECONDS)
+        self._settled = True
 
     async def _start_engine(self, identity: pki.Pki, network: NamespaceNetwork) -> Endpoint:
         state = self.folder.state
@@ -224,6 +244,7 @@ class Cluster:
             self._tasks.start(f"node {node.name}", agent.run)
 
     def _run_controller(self, controller: Controller) -> None:
+        self._controllers.append(controller)
         self._tasks.start(f"controller {controller.name}", controller.run)
 
     def _write_published(self, publisher: Publisher) -> None:

@@ -30,3 +30,12 @@ def tune() -> None:
         mallopt(_M_ARENA_MAX, _ARENAS)
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)
+
+
+def trim() -> None:
+    """Give back what starting needed and running does not: documents parsed once, charts rendered once."""
+    gc.collect()
+    gc.freeze()
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim:
+        malloc_trim(0)

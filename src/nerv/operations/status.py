@@ -43,7 +43,11 @@ class Item:
         ready = conditions.get("Ready", {})
         labels = metadata.get("labels") or {}
         if ready.get("status") == "True" and status.get("observedGeneration", 0) < metadata.get("generation", 0):
-            ready = {"status": "Unknown", "reason": "Progressing", "message": "reconciliation of the newest generation in progress"}
+            ready = {
+                "status": "Unknown",
+                "reason": "Progressing",
+                "message": "reconciliation of the newest generation in progress",
+            }
         waits = tuple(
             f"{dependency.get('namespace', metadata['namespace'])}/{dependency['name']}"
             for dependency in spec.get("dependsOn", ())
