@@ -144,7 +144,7 @@ async def test_the_manager_is_labelled_for_the_services_and_writes_its_webhooks(
     )
     found = await longhorn.wait(VALIDATING_WEBHOOKS, webhook.VALIDATOR, lambda obj: True)
     assert found["webhooks"][0]["failurePolicy"] == "Fail"
-    assert ("10.42.0.5", 9502) in longhorn.addresses.sockets
+    assert {("10.42.0.5", port) for port in (9500, 9501, 9502)} == set(longhorn.addresses.sockets)
     await longhorn.set_ready("manager", SPACE, "10.42.0.5", ready=False)
     async with asyncio.timeout(10):
         await longhorn.addresses.silent.wait()
@@ -221,9 +221,28 @@ async def test_a_released_volume_is_removed_with_its_data(longhorn: Site) -> Non
     (longhorn.config.claims / name / "file").write_text("data")
     await longhorn.client.patch(PERSISTENT_VOLUMES, name, None, {"status": {"phase": "Released"}}, subresource="status")
     volumes = longhorn.informers.of(PERSISTENT_VOLUMES)
-    await longhorn.until(PERSISTENT_VOLUMES, lambda: volumes.get(None, name) is None or None)
+
+    def let_go() -> bool | None:
+        found = volumes.get(None, name)
+        # the protection is taken away by a controller of Kubernetes, which this test does not run
+        protection = ["kubernetes.io/pv-protection"]
+        over = found is None or (objects.deleting(found) and list(objects.finalizers(found)) == protection)
+        return over or None
+
+    await longhorn.until(PERSISTENT_VOLUMES, let_go)
     assert not (longhorn.config.claims / name).exists()
     assert not (await longhorn.client.list(resources.LONGHORN_VOLUMES, SPACE)).items
+
+
+async def test_the_deployers_init_container_waits_for_an_endpoint_of_the_manager(longhorn: Site) -> None:
+    deployer = await longhorn.client.get(PODS, "deployer", SPACE)
+    words = ("-c", 'until [ "$(curl http://longhorn-backend:9500/v1)" = 200 ]; do sleep 2; done')
+    lines: list[str] = []
+    waiting = asyncio.create_task(programs.run(longhorn.config.client_for, deployer, words, lines.append))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(waiting), 0.1)
+    await longhorn.endpoint(resources.BACKEND_SERVICE, SPACE, "10.42.0.5", 9500, 9500)
+    assert await asyncio.wait_for(waiting, 10) == 0
 
 
 async def test_uninstalling_is_refused_until_it_is_confirmed_and_then_leaves_nothing(longhorn: Site) -> None:

@@ -27,7 +27,7 @@ def webhook_server(context: Context) -> Controller:
     server = WebhookServer(context.config, "cert-manager", reviews.handler(admission.reviews(), {}))
     reconciler = _Webhook(context, running, context.informers.of(SECRETS), server)
     watches = (running.watch(lambda: (_KEY,)), Watch(reconciler.secrets, reconciler.secret_changed))
-    return ServerController("cert-manager-webhook", reconciler.reconcile, watches, server, context.clock)
+    return ServerController("cert-manager-webhook", reconciler.reconcile, watches, context.clock, server)
 
 
 class _Webhook:

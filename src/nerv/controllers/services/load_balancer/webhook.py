@@ -43,7 +43,7 @@ def webhook_server(context: Context) -> Controller:
         Watch(reconciler.secrets, _named(resources.WEBHOOK_SECRET)),
         *(Watch(informers.of(resource), _named(name)) for resource, name in _INJECTED),
     )
-    return ServerController("metallb-webhook", reconciler.reconcile, watches, server, context.clock)
+    return ServerController("metallb-webhook", reconciler.reconcile, watches, context.clock, server)
 
 
 def _named(name: str) -> Map:

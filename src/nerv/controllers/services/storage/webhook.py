@@ -15,6 +15,7 @@ from nerv.controllers.services.storage import resources, settings
 from nerv.controllers.services.webhooks import authority, bundles, reviews
 from nerv.controllers.services.webhooks.reviews import Allowed, Denied, Verdict
 from nerv.controllers.services.webhooks.server import ServerController, WebhookServer
+from nerv.http.messages import Request, Response
 from nerv.kube import errors, objects
 from nerv.kube.objects import Object
 from nerv.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, MUTATING_WEBHOOKS, PODS, SECRETS, VALIDATING_WEBHOOKS
@@ -22,7 +23,7 @@ from nerv.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, MUTATING_WEBHOOKS, 
 _KEY = Key("", "webhook")
 _CA, _TLS = "longhorn-webhook-ca", "longhorn-webhook-tls"
 VALIDATOR, MUTATOR = "longhorn-webhook-validator", "longhorn-webhook-mutator"
-_CONVERSION, _ADMISSION = 9501, 9502
+_BACKEND, _CONVERSION, _ADMISSION = 9500, 9501, 9502
 _SERVICES = (resources.CONVERSION_SERVICE, resources.ADMISSION_SERVICE)
 _LABELS = {
     f"{resources.GROUP}/{name}": f"longhorn-{name}"
@@ -53,7 +54,8 @@ def webhook_server(context: Context) -> Controller:
     conversions = {"/v1/webhook/conversion": reviews.relabel}
     handler = reviews.handler(admissions, conversions, ("/v1/healthz",))
     server = WebhookServer(context.config, "longhorn", handler)
-    reconciler = _Webhook(context, running, informers.of(SECRETS), server)
+    backend = WebhookServer(context.config, "longhorn-backend", answer)
+    reconciler = _Webhook(context, running, informers.of(SECRETS), server, backend)
     definitions = informers.of(CUSTOM_RESOURCE_DEFINITIONS)
     watches = (
         running.watch(lambda: (_KEY,)),
@@ -62,7 +64,14 @@ def webhook_server(context: Context) -> Controller:
         Watch(informers.of(VALIDATING_WEBHOOKS), _configuration_changed),
         Watch(informers.of(MUTATING_WEBHOOKS), _configuration_changed),
     )
-    return ServerController("longhorn-webhook", reconciler.reconcile, watches, server, context.clock)
+    return ServerController("longhorn-webhook", reconciler.reconcile, watches, context.clock, server, backend)
+
+
+def answer(request: Request) -> Response:
+    """The manager's own API, as far as others ask whether it is there."""
+    if request.path.rstrip("/") != "/v1":
+        return Response(404, b'{"message":"not done on this machine"}')
+    return Response(200, b'{"type":"collection","resourceType":"apiVersion","data":[{"id":"v1","type":"apiVersion"}]}')
 
 
 def validate(request: Object) -> Verdict:
@@ -95,16 +104,20 @@ class _Webhook:
     running: Presence
     secrets: Informer
     server: WebhookServer
+    backend: WebhookServer
 
     async def reconcile(self, key: Key) -> Outcome:
         """Serve first, then let Services and the API server know."""
         pods = self.running.ready()
         if not pods:
             await self.server.withdraw()
+            await self.backend.withdraw()
             return Done()
         space = objects.namespace(pods[0])
         ca, pair = await self._certificate(space)
-        await self.server.serve(map(presence.address, pods), (_CONVERSION, _ADMISSION), pair)
+        addresses = [presence.address(pod) for pod in pods]
+        await self.server.serve(addresses, (_CONVERSION, _ADMISSION), pair)
+        await self.backend.serve(addresses, (_BACKEND,), None)
         for pod in pods:
             if any(objects.labels(pod).get(name) != value for name, value in _LABELS.items()):
                 await self.context.writer.patch(PODS, pod, {"metadata": {"labels": _LABELS}})

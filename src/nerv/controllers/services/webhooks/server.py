@@ -28,8 +28,8 @@ class WebhookServer:
         self._pair: KeyPair | None = None
         self._places: set[tuple[str, int]] = set()
 
-    async def serve(self, addresses: Iterable[str], ports: Iterable[int], pair: KeyPair) -> None:
-        """Answer at these addresses and ports with this certificate, and at no others."""
+    async def serve(self, addresses: Iterable[str], ports: Iterable[int], pair: KeyPair | None) -> None:
+        """Answer at these addresses and ports with this certificate (None: without TLS), and at no others."""
         wanted = {(address, port) for address in addresses if address for port in ports}
         if not wanted:
             await self.withdraw()
@@ -49,9 +49,9 @@ class WebhookServer:
         self._places = set()
         await self._close()
 
-    async def _listen(self, pair: KeyPair) -> None:
+    async def _listen(self, pair: KeyPair | None) -> None:
         await self._close()
-        context = tls.server_context(pair.certificate, pair.key)
+        context = tls.server_context(pair.certificate, pair.key) if pair else None
         self._server = await listen(self._handler, unix=self._unix, ssl=context)
         self._pair = pair
 
@@ -63,17 +63,18 @@ class WebhookServer:
 
 
 class ServerController(Controller):
-    """A controller with one worker that opens and closes a server; the server ends with it."""
+    """A controller with one worker that opens and closes servers; they end with it."""
 
     def __init__(
-        self, name: str, reconcile: Reconcile, watches: tuple[Watch, ...], server: WebhookServer, clock: Clock
+        self, name: str, reconcile: Reconcile, watches: tuple[Watch, ...], clock: Clock, *servers: WebhookServer
     ) -> None:
         super().__init__(name, reconcile, watches, concurrency=1, clock=clock)
-        self._webhook = server
+        self._servers = servers
 
     @override
     async def run(self) -> None:
         try:
             await super().run()
         finally:
-            await self._webhook.withdraw()
+            for server in self._servers:
+                await server.withdraw()
