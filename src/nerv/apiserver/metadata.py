@@ -53,8 +53,9 @@ def prepare_create(served: Served, obj: Object, now: datetime) -> None:
         obj.pop("status", None)
 
 
-def prepare_update(served: Served, obj: Object, old: Object) -> None:
-    """Carry over what an update cannot change, and count the generation, in place."""
+def prepare_update(served: Served, obj: Object, old: Object, *, keep_status: bool = True) -> None:
+    """Carry over what an update cannot change, and count the generation, in place. `keep_status` False: the server
+    itself changes spec and status at once."""
     meta, before = obj["metadata"], old["metadata"]
     for field in ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"):
         if field in before:
@@ -62,7 +63,7 @@ def prepare_update(served: Served, obj: Object, old: Object) -> None:
         else:
             meta.pop(field, None)
     meta.pop("selfLink", None)
-    if served.has_status:
+    if served.has_status and keep_status:
         _carry(obj, old, "status")
     if generated(served) and _desired(served, obj) != _desired(served, old):
         meta["generation"] = (before.get("generation") or 0) + 1

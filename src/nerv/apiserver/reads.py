@@ -111,7 +111,7 @@ def _page(store: Store, served: Served, chosen: watches.Choice, shape: Shape, li
 
 
 def _encode(token: _Token) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps(token)).decode().rstrip("=")
+    return base64.urlsafe_b64encode(orjson.dumps([*token])).decode().rstrip("=")
 
 
 def _decode(text: str) -> _Token:

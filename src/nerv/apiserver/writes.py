@@ -105,7 +105,7 @@ async def _change(
     if call.target.subresource in ("status", "approval"):
         metadata.prepare_status(served, obj, old)
     else:
-        metadata.prepare_update(served, obj, old)
+        metadata.prepare_update(served, obj, old, keep_status=call.target.subresource != "binding")
     try:
         await _admit(context, attributes)
         if not tracked:
