@@ -266,7 +266,7 @@ class Reconciler:
             await uninstall(request)
         request.history = []
         request.clear_failures()
-        request.status["storageNamespace"] = ""
+        request.status.pop("storageNamespace", None)
 
     async def _delete(self, draft: Attempt) -> Outcome:
         """Uninstall and let the object go; a suspended one leaves its release behind. Raises StepError."""
