@@ -170,7 +170,7 @@ def from_secret(secret: Object) -> Release:
     try:
         data = base64.b64decode(base64.b64decode(secret["data"]["release"]))
         body = orjson.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
-    except (KeyError, OSError, EOFError, zlib.error, orjson.JSONDecodeError) as error:
+    except (KeyError, ValueError, OSError, EOFError, zlib.error) as error:
         raise ValueError(f"Secret {secret['metadata']['name']} holds no Helm release: {error}") from None
     labels = secret["metadata"].get("labels") or {}
     return Release(
