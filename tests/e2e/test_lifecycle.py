@@ -23,7 +23,7 @@ def test_kill_9_loses_nothing_and_leaves_no_process(tmp_path: Path) -> None:
         os.kill(home.pid(), signal.SIGKILL)
         eventually(lambda: commands.processes_of(tmp_path) == [], "all processes to be gone")
 
-        home.nerv("up", str(home.folder), "--detach")
+        home.nerv("up", str(home.folder), "--detach", "--offline")
         assert home.status()["healthy"]
         assert home.get("configmap", "kept")["metadata"]["uid"] == uid
         assert {pod["metadata"]["uid"] for pod in home.get("pods", "-A")["items"]} == pods
@@ -32,7 +32,7 @@ def test_kill_9_loses_nothing_and_leaves_no_process(tmp_path: Path) -> None:
 def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
     home = Home.at(tmp_path)
     foreground = subprocess.Popen(
-        [sys.executable, "-m", "nerv", "up", str(home.folder)],
+        [sys.executable, "-m", "nerv", "up", str(home.folder), "--offline"],
         cwd=tmp_path,
         env=home.environment,
         stderr=subprocess.PIPE,

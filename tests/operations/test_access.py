@@ -1,4 +1,3 @@
-import ssl
 from pathlib import Path
 
 import pytest
@@ -30,23 +29,22 @@ def test_hosts_without_the_right_is_one_line_with_the_remedy(tmp_path: Path) -> 
     assert caught.value.hint == "run the same command with sudo"
 
 
-def test_the_pin_is_that_of_the_authoritys_key() -> None:
-    first, second = certificates.create_ca("one"), certificates.create_ca("two")
-    assert access.spki_pin(first.certificate) == access.spki_pin(first.certificate)
-    assert access.spki_pin(first.certificate) != access.spki_pin(second.certificate)
-    assert len(ssl.PEM_cert_to_DER_cert(first.certificate)) > 0
+def test_nobody_behind_a_dashboard_is_one_line() -> None:
+    ca = certificates.create_ca("one")
+    with pytest.raises(NervError, match="does not answer with a certificate that verifies"):
+        access.served_pin(_target(port=1), ca.certificate)
 
 
 def test_the_browser_profile_resolves_every_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access.shutil, "which", lambda name: f"/usr/bin/{name}" if name == "chromium" else None)
-    ca = certificates.create_ca("one").certificate
     both = [_target(), _target("flux")]
-    command = access.browser_command(PlatformFolder(tmp_path), both[0], both, ca)
+    command = access.browser_command(PlatformFolder(tmp_path), both[0], both, ["pin"])
     assert command is not None
     assert "--host-resolver-rules=MAP traefik.nerv.local 127.168.1.111, MAP flux.nerv.local 127.168.1.111" in command
+    assert "--ignore-certificate-errors-spki-list=pin" in command
     assert command[-1] == "https://traefik.nerv.local:8443/"
     monkeypatch.setattr(access.shutil, "which", lambda name: None)
-    assert access.browser_command(PlatformFolder(tmp_path), both[0], both, ca) is None
+    assert access.browser_command(PlatformFolder(tmp_path), both[0], both, ["pin"]) is None
 
 
 def test_the_authority_is_asked_for_too_early(tmp_path: Path) -> None:

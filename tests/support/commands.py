@@ -104,7 +104,7 @@ def processes_of(folder: Path) -> list[str]:
 @contextmanager
 def up(home: Home, *options: str) -> Iterator[Home]:
     """A platform running in the background, taken down at the end."""
-    home.nerv("up", str(home.folder), "--detach", *options, timeout=180)
+    home.nerv("up", str(home.folder), "--detach", "--offline", *options, timeout=180)
     try:
         yield home
     finally:

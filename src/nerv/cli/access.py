@@ -33,7 +33,9 @@ def open_dashboard(
         raise NervError(f"there is no dashboard {name!r}", f"there are {known}")
     talk = output.talk()
     talk.print(f"{target.dashboard.url}  user admin, password in {_credentials_hint(folder)}", soft_wrap=True)
-    command = access.browser_command(folder, target, found, access.read_ca(folder))
+    authority = access.read_ca(folder)
+    pins = [access.served_pin(each, authority) for each in found]
+    command = access.browser_command(folder, target, found, pins)
     if command and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         asyncio.run(_browse(command))
         return

@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import shutil
+import socket
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from nerv.operations.status import Dashboard, Status
 
 HOSTS = Path("/etc/hosts")
 TRUST_FOLDER = Path("/usr/local/share/ca-certificates")
+_PATIENCE = 5.0
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "brave-browser", "microsoft-edge")
 
 
@@ -77,15 +80,31 @@ def write_hosts(text: str, path: Path = HOSTS) -> None:
         raise NervError(f"{path} cannot be written: {error.strerror}", "run the same command with sudo") from None
 
 
-def spki_pin(certificate_pem: str) -> str:
-    """Base64 SHA-256 of the authority's public key: what Chromium accepts for a chain that holds it."""
-    public_key = x509.load_pem_x509_certificate(certificate_pem.encode()).public_key()
+def served_pin(target: Target, authority: str) -> str:
+    """Base64 SHA-256 of the public key that a dashboard serves, once its certificate verifies against `authority`.
+
+    Chromium looks for pins among the certificates that a server sends, and the authority itself is not among them.
+    Raises NervError when nobody answers or the certificate does not verify.
+    """
+    context = ssl.create_default_context(cadata=authority)
+    try:
+        with (
+            socket.create_connection((target.address, target.port), _PATIENCE) as plain,
+            context.wrap_socket(plain, server_hostname=target.dashboard.host) as secure,
+        ):
+            served = secure.getpeercert(binary_form=True)
+    except OSError as error:
+        raise NervError(f"{target.dashboard.url} does not answer with a certificate that verifies: {error}") from None
+    assert served is not None
+    public_key = x509.load_der_x509_certificate(served).public_key()
     encoded = public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return base64.b64encode(hashlib.sha256(encoded).digest()).decode()
 
 
-def browser_command(folder: PlatformFolder, target: Target, all_targets: list[Target], ca: str) -> list[str] | None:
-    """A Chromium with a profile of its own that resolves the names and trusts the authority; None without one."""
+def browser_command(
+    folder: PlatformFolder, target: Target, all_targets: list[Target], pins: list[str]
+) -> list[str] | None:
+    """A Chromium with a profile of its own that resolves the names and trusts the pinned keys; None without one."""
     program = next((found for found in map(shutil.which, _BROWSERS) if found), None)
     if program is None:
         return None
@@ -95,7 +114,7 @@ def browser_command(folder: PlatformFolder, target: Target, all_targets: list[Ta
         program,
         f"--user-data-dir={profile}",
         f"--host-resolver-rules={rules}",
-        f"--ignore-certificate-errors-spki-list={spki_pin(ca)}",
+        f"--ignore-certificate-errors-spki-list={','.join(pins)}",
         "--no-first-run",
         "--no-default-browser-check",
         target.dashboard.url,
