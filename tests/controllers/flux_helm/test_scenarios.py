@@ -146,7 +146,7 @@ async def test_upgrade_fail(tmp_path: Path) -> None:
         failed = await world.until("app", lambda obj: same(obj, Stalled="True"))
         assert same(failed, Released="False", Ready="False")
         assert [each.status for each in await versions(world, "app")] == ["deployed", "failed"]
-        assert [each["status"] for each in failed["status"]["history"]] == ["superseded", "deployed"]
+        assert [each["status"] for each in failed["status"]["history"]] == ["failed", "deployed"]
 
 
 async def test_upgrade_test_fail(tmp_path: Path) -> None:
