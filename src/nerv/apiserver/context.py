@@ -66,4 +66,6 @@ class Context:
     webhooks: Caller
     proxy: Proxy
     mutating: Sequence[Plugin] = ()
+    finishing: Sequence[Plugin] = ()
+    """Completes what is known to be valid."""
     validating: Sequence[Plugin] = ()

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Mapping
 
 import orjson
 
-from nerv.apiserver import bodies, conversion, deletion, patching, reads, representation, subresources, writes
+from nerv.apiserver import bodies, conversion, deletion, patching, reads, representation, shaping, subresources, writes
 from nerv.apiserver.context import Context
 from nerv.apiserver.registry import Served
 from nerv.apiserver.requests import Call
@@ -79,7 +79,7 @@ def _subresource(context: Context, served: Served, call: Call) -> Answer | Await
 
 
 async def _create(context: Context, served: Served, call: Call) -> Answer:
-    obj = _typed(served, bodies.decode(call.request))
+    obj = shaping.identify(served, bodies.decode(call.request))
     if not served.stored:
         return await _ask(context, served, call, obj)
     return await _answer(context, served, call, await writes.create(context, served, call, obj))
@@ -88,6 +88,7 @@ async def _create(context: Context, served: Served, call: Call) -> Answer:
 async def _ask(context: Context, served: Served, call: Call, obj: Object) -> Answer:
     """What is answered and not stored."""
     target = call.target
+    shaping.decode(served, obj, shaping.field_validation(call.request), [])
     if served.resource.plural == "bindings":
         pods = context.registry.require("", "v1", "pods")
         name = obj["metadata"].get("name", "")
@@ -102,7 +103,7 @@ async def _ask(context: Context, served: Served, call: Call, obj: Object) -> Ans
 
 
 async def _update(context: Context, served: Served, call: Call) -> Answer:
-    obj = _typed(served, bodies.decode(call.request))
+    obj = shaping.identify(served, bodies.decode(call.request))
     name = obj["metadata"].get("name")
     if name != call.target.name:
         raise errors.BadRequest(
@@ -161,21 +162,3 @@ def _warnings(written: Written) -> Mapping[str, str]:
 
 def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
-
-
-def _typed(served: Served, obj: Object) -> Object:
-    """Fill in and check apiVersion, kind and metadata. Raises errors.BadRequest."""
-    resource = served.resource
-    api_version, kind = obj.setdefault("apiVersion", resource.api_version), obj.setdefault("kind", resource.kind)
-    if kind != resource.kind:
-        raise errors.BadRequest(
-            f"the object provided is unrecognized: kind {kind} does not belong to {resource.qualified}"
-        )
-    if api_version != resource.api_version:
-        raise errors.BadRequest(
-            f"the API version in the data ({api_version}) does not match the expected API version "
-            f"({resource.api_version})"
-        )
-    if not isinstance(obj.setdefault("metadata", {}), dict):
-        raise errors.BadRequest("the object provided is unrecognized: metadata is no object")
-    return obj

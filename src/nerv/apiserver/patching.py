@@ -102,6 +102,8 @@ def _check_identity(served: Served, name: str, applied: Object) -> None:
             f"the path is that of {resource.api_version} {resource.kind}"
         )
     meta = applied.setdefault("metadata", {})
+    if not isinstance(meta, dict):
+        raise errors.BadRequest("the object provided is unrecognized: metadata is no object")
     if meta.setdefault("name", name) != name:
         raise errors.BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
     if meta.get("managedFields"):

@@ -17,7 +17,7 @@ from nerv.apiserver.access import aggregation, impersonation
 from nerv.apiserver.access.rbac import Authorizer
 from nerv.apiserver.access.reviews import Reviews
 from nerv.apiserver.addresses import SERVICES, Addresses
-from nerv.apiserver.admission import MUTATING, VALIDATING
+from nerv.apiserver.admission import FINISHING, MUTATING, VALIDATING
 from nerv.apiserver.audit import AuditLog
 from nerv.apiserver.authentication import Authenticator
 from nerv.apiserver.context import Context
@@ -99,6 +99,7 @@ class ApiServer:
             webhooks=Caller(self._store, config.egress),
             proxy=Proxy(self._store, config.egress, config.ca_pem, config.kubelet_client),
             mutating=MUTATING,
+            finishing=FINISHING,
             validating=VALIDATING,
         )
         self._endpoints = Endpoints(

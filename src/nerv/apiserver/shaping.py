@@ -73,3 +73,21 @@ def validate(served: Served, obj: Object, old: Object | None, subresource: str) 
         name = obj["metadata"].get("name") or obj["metadata"].get("generateName") or ""
         causes = [problem.cause() for problem in found]
         raise errors.invalid(served.resource.kind, served.resource.group, name, causes)
+
+
+def identify(served: Served, obj: Object) -> Object:
+    """Fill in and check apiVersion, kind and metadata. Raises errors.BadRequest."""
+    resource = served.resource
+    api_version, kind = obj.setdefault("apiVersion", resource.api_version), obj.setdefault("kind", resource.kind)
+    if kind != resource.kind:
+        raise errors.BadRequest(
+            f"the object provided is unrecognized: kind {kind} does not belong to {resource.qualified}"
+        )
+    if api_version != resource.api_version:
+        raise errors.BadRequest(
+            f"the API version in the data ({api_version}) does not match the expected API version "
+            f"({resource.api_version})"
+        )
+    if not isinstance(obj.setdefault("metadata", {}), dict):
+        raise errors.BadRequest("the object provided is unrecognized: metadata is no object")
+    return obj

@@ -87,7 +87,7 @@ async def _retry(context: Context, served: Served, call: Call, make: Make, *, tr
         if head is None:
             raise served.not_found(target.name)
         old = await _load(context, served, head)
-        obj = make(clone(old))
+        obj = shaping.identify(served, make(clone(old)))
         metadata.adopt_namespace(served, obj, namespace)
         metadata.check_update(served, obj, old, target.name)
         try:
@@ -164,6 +164,7 @@ async def _admit(context: Context, attributes: Attributes) -> None:
     if attributes.operation == "CREATE" and attributes.served.builtin:
         defaults.begin(attributes.obj)
     shaping.validate(attributes.served, attributes.obj, attributes.old, attributes.subresource)
+    await _run(context, context.finishing, attributes)
     await _run(context, context.validating, attributes)
 
 

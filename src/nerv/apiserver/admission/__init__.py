@@ -1,6 +1,7 @@
 """Admission: who may change objects on their way in, and who may refuse them, in order.
 
 Belongs here: the builtin plugins, one module each. Each plugin is a function of the context and the attributes.
+Between mutating and finishing stands the validation by schema.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ MUTATING: tuple[Plugin, ...] = (
     storage.protect,
     webhooks.mutate,
     namespaces.keep_spec,
-    custom.settle,
     services.allocate,
 )
+FINISHING: tuple[Plugin, ...] = (custom.settle,)
 VALIDATING: tuple[Plugin, ...] = (
     namespaces.must_not_be_deleted,
     podsecurity.check,

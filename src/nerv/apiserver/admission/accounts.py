@@ -54,7 +54,7 @@ def _mount(spec: Object) -> None:
     if not containers:
         return
     volumes = spec.setdefault("volumes", [])
-    name = next((item["name"] for item in volumes if item["name"].startswith("kube-api-access-")), "")
+    name = next((found for item in volumes if (found := item.get("name", "")).startswith("kube-api-access-")), "")
     if not name:
         name = f"kube-api-access-{metadata.random_suffix()}"
         volumes.append(_volume(name))

@@ -55,7 +55,7 @@ def _growth(quota: Object, attributes: Attributes) -> Usage:
     assert obj is not None
     if not _in_scope(quota, attributes.key, obj):
         return {}
-    hard = quota["spec"].get("hard") or {}
+    hard = (quota.get("spec") or {}).get("hard") or {}
     after = usage(attributes.key, obj)
     if attributes.key == "pods" and attributes.operation == "CREATE":
         missing = [name for name in hard if _is_compute(name) and name not in after]
@@ -70,7 +70,7 @@ def _growth(quota: Object, attributes: Attributes) -> Usage:
 
 
 def _demand_room(quota: Object, grown: Usage, attributes: Attributes) -> None:
-    hard = quota["spec"].get("hard") or {}
+    hard = (quota.get("spec") or {}).get("hard") or {}
     used = (quota.get("status") or {}).get("used") or {}
     over = sorted(
         name
@@ -90,7 +90,7 @@ def _demand_room(quota: Object, grown: Usage, attributes: Attributes) -> None:
 async def _spend(context: Context, namespace: str, name: str, grown: Usage) -> None:
     def make(quota: Object) -> Object:
         status = quota.setdefault("status", {})
-        status.setdefault("hard", dict(quota["spec"].get("hard") or {}))
+        status.setdefault("hard", dict((quota.get("spec") or {}).get("hard") or {}))
         used = status.setdefault("used", {})
         for item, value in grown.items():
             used[item] = text(quantity.parse(used.get(item, "0")) + value)
@@ -165,8 +165,9 @@ def _is_compute(name: str) -> bool:
 
 
 def _in_scope(quota: Object, key: str, obj: Object) -> bool:
-    scopes = list(quota["spec"].get("scopes") or ())
-    for item in (quota["spec"].get("scopeSelector") or {}).get("matchExpressions") or ():
+    bounds = quota.get("spec") or {}
+    scopes = list(bounds.get("scopes") or ())
+    for item in (bounds.get("scopeSelector") or {}).get("matchExpressions") or ():
         if item["scopeName"] != "PriorityClass":
             scopes.append(item["scopeName"])
         elif not _priority_matches(item, obj):

@@ -6,7 +6,8 @@ These functions change the object in place, because the caller has just parsed i
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from nerv.kube import fields, quantity
 from nerv.kube.objects import Object, clone
@@ -125,10 +126,23 @@ def normalise(obj: Object, schema: Schema) -> Object:
     return obj
 
 
+# A null in a list of Go values is the value's zero.
+_ZEROS: Final[Mapping[str, type]] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "integer": int,
+    "number": float,
+    "boolean": bool,
+}
+
+
 def _normalise(value: Any, schema: Schema) -> None:
     if isinstance(value, list):
         if schema.items is not None:
             for position, item in enumerate(value):
+                if item is None and not schema.items.untyped:
+                    item = value[position] = _ZEROS.get(schema.items.type, dict)()
                 if schema.items.quantity:
                     value[position] = quantity.canonical(item)
                 elif isinstance(item, (dict, list)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -92,7 +91,7 @@ def _data(obj: Object, old: Object | None, encoded: tuple[str, ...], plain: tupl
             if field in encoded:
                 try:
                     size += len(base64.b64decode(value or "", validate=True))
-                except (binascii.Error, TypeError):
+                except (ValueError, TypeError):
                     yield fields.invalid(where, "<hidden contents redacted>", "illegal base64 data")
             else:
                 size += len((value or "").encode())
