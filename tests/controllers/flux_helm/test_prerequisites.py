@@ -86,6 +86,18 @@ async def test_values_that_break_the_schema_are_shown(tmp_path: Path) -> None:
         assert "'tpyo' not allowed" in text
 
 
+async def test_refused_values_that_are_taken_back_heal_the_release(tmp_path: Path) -> None:
+    async with flux(tmp_path) as world:
+        world.shelf.put(chart(tmp_path, schema=SCHEMA))
+        await world.release("app", values={})
+        await world.ready("app")
+        await world.change("app", {"values": {"tpyo": 1}})
+        await world.until("app", lambda obj: statuses(obj).get("Released") == "False", settled=False)
+        await world.change("app", {"values": {"tpyo": None}})
+        healed = await world.ready("app")
+        assert message(healed, "Ready").startswith("Helm upgrade succeeded for release default/app.v1 with chart demo")
+
+
 async def test_dependents_go_on_when_what_they_wait_for_is_ready(tmp_path: Path) -> None:
     async with flux(tmp_path) as world:
         template = CONFIG_MAP.replace("config", "{{ .Release.Name }}")

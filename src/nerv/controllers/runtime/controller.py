@@ -63,7 +63,8 @@ class Controller:
     """Reconciles keys with `concurrency` workers, never one key twice at a time.
 
     `run` lasts until it is cancelled. An exception of `reconcile` is logged in one line (a conflict or a namespace that
-    is going away in debug only) and the key comes back after its back-off.
+    is going away in debug only) and the key comes back after its back-off, `first_delay` seconds doubled up to
+    `last_delay`.
     """
 
     def __init__(
@@ -74,9 +75,11 @@ class Controller:
         *,
         concurrency: int = 4,
         clock: Clock | None = None,
+        first_delay: float = 0.005,
+        last_delay: float = 1000.0,
     ) -> None:
         self.name = name
-        self.queue: WorkQueue[Key] = WorkQueue(clock or SystemClock())
+        self.queue: WorkQueue[Key] = WorkQueue(clock or SystemClock(), first_delay=first_delay, last_delay=last_delay)
         self._reconcile = reconcile
         self._watches = watches
         self._concurrency = concurrency

@@ -187,7 +187,24 @@ def _in_sync(request: Request, forced: bool) -> Step | None:
     if forced:
         return _UPGRADE
     _forgive(request)
+    _recover(request)
     return None
+
+
+def _recover(request: Request) -> None:
+    """What failed before it reached the cluster (values that the chart refuses) and was taken back is in sync again.
+
+    helm-controller 1.3 leaves such a release failed for ever; later versions do as here.
+    """
+    latest = request.latest
+    released = request.draft.condition(RELEASED)
+    if latest is None or released is None or released["status"] == "True":
+        return
+    action = {"InstallFailed": "Install", "UpgradeFailed": "Upgrade"}.get(released["reason"])
+    if action:
+        place = f"{snapshots.full_name(latest)} with chart {snapshots.chart_name(latest)}"
+        message = f"Helm {action.lower()} succeeded for release {place}"
+        request.draft.mark(RELEASED, "True", f"{action}Succeeded", message)
 
 
 def _forgive(request: Request) -> None:

@@ -85,6 +85,9 @@ def controller(client: Client, informers: Informers, config: HelmConfig) -> Cont
         ),
         concurrency=config.concurrency,
         clock=config.clock,
+        # Flux's own limits (fluxcd/pkg runtime/controller): a failed action is not tried again at once
+        first_delay=0.75,
+        last_delay=900.0,
     )
 
 
