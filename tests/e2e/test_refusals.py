@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -26,16 +25,13 @@ def home(tmp_path: Path) -> Home:
 
 def test_no_git(home: Home) -> None:
     bare = Home(home.folder, {**home.environment, "PATH": str(Path(sys.executable).parent)})
-    assert "`git` is not installed" in _refused(bare, "up", str(home.folder))
+    assert "Git is not installed" in _refused(bare, "up", str(home.folder))
     assert not home.folder.exists() or not any(home.folder.iterdir())
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to act as another user")
-def test_an_unwritable_folder(home: Home, tmp_path: Path) -> None:
-    locked = tmp_path / "locked"
-    locked.mkdir(mode=0o555)
-    message = _refused(Home(home.folder, {**home.environment}), "up", "/proc/home")
-    assert "/proc/home" in message
+def test_an_unwritable_folder(home: Home) -> None:
+    # /proc takes no files, not even root's
+    assert "/proc cannot be written" in _refused(home, "up", "/proc/home")
 
 
 def test_a_broken_definition_names_file_line_and_column(home: Home) -> None:
@@ -44,7 +40,7 @@ def test_a_broken_definition_names_file_line_and_column(home: Home) -> None:
     definition.write_text(definition.read_text().replace("  domain:", "  domian:"))
     done = home.nerv("up", str(home.folder), code=1)
     assert f"{definition.name}:" in done.stderr
-    assert 'did you mean "domain"' in done.stderr or "did you mean domain" in done.stderr
+    assert "nerv.yaml:12:3: unknown key `domian` (did you mean `domain`?)" in done.stderr
     assert not (home.folder / ".nerv" / "data").exists()
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,13 +27,14 @@ class Home:
 
     @classmethod
     def at(cls, base: Path, name: str = "home") -> Home:
-        run = base / "run"
-        run.mkdir(mode=0o700, exist_ok=True)
+        # unix sockets allow 107 characters, pytest's own folders are too long
+        run = tempfile.mkdtemp(prefix="nerv-run-", dir="/tmp")
         environment = {
             **os.environ,
             "HOME": str(base),
             "XDG_CONFIG_HOME": str(base / "config"),
-            "XDG_RUNTIME_DIR": str(run),
+            "XDG_RUNTIME_DIR": run,
+            "NERV_TEST_FOLDER": str(base),
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         }
         return cls(base / name, environment)
@@ -96,7 +98,7 @@ def processes_of(folder: Path) -> list[str]:
             environment = (entry / "environ").read_bytes().decode(errors="replace")
         except OSError:
             continue
-        if entry.name != str(os.getpid()) and (str(folder) in command or f"XDG_RUNTIME_DIR={folder}" in environment):
+        if entry.name != str(os.getpid()) and (str(folder) in command or f"NERV_TEST_FOLDER={folder}\0" in environment):
             found.append(f"{entry.name}: {command}")
     return found
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from nerv import __version__
@@ -73,18 +72,16 @@ def _options(
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
+    arguments = arguments or ["--help"]
     debug = "--debug" in arguments
     try:
-        result = build(arguments)(args=list(arguments), standalone_mode=False)
+        result = build(arguments)(args=list(arguments), standalone_mode=False, prog_name="nerv")
         return result if isinstance(result, int) else 0
-    except click.exceptions.NoArgsIsHelpError as help_page:
-        print(help_page.format_message())
-        return 0
-    except click.ClickException as error:
+    except typer.TyperException as error:
         return _report([error.format_message()], error.exit_code, debug)
-    except click.exceptions.Exit as end:
+    except typer.Exit as end:
         return end.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return 130
     except NervError as error:
         return _report(error.lines(), error.exit_code, debug)
