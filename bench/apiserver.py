@@ -24,11 +24,11 @@ import uvloop
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from nerv import certificates, documents
-from nerv.apiserver import memory
 from nerv.apiserver.server import ApiServer, Config
 from nerv.kube.client import Client
 from nerv.kube.resources import CONFIG_MAPS, PODS
 from nerv.kube.tls import TlsTransport
+from nerv.operations import memory
 
 _PEER = "NERV_BENCH_KUBECONFIG"
 _OBJECTS = 1000
