@@ -28,7 +28,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 def test_status_ends_with_everything_ready(home: Home) -> None:
     status = home.status()
     assert status["healthy"], status["waiting"]
-    assert [k["name"] for k in status["kustomizations"]] == ["apps", "apps-config", "flux-system"]
+    assert [k["name"] for k in status["kustomizations"]] == ["flux-system", "apps", "apps-config"]
     assert {k["ready"] for k in status["kustomizations"]} == {"True"}
     assert sorted(r["name"] for r in status["releases"]) == ["cert-manager", "longhorn", "metallb", "traefik"]
     assert {r["ready"] for r in status["releases"]} == {"True"}

@@ -76,7 +76,8 @@ def _add_pods(branch: Tree, pods: list[PodItem]) -> None:
         return
     ready = sum(pod.ready for pod in pods)
     real = sum(pod.runtime == "process" for pod in pods)
-    branch.add(f"{_pods_mark(pods)} {ready} of {len(pods)} pods Running{f', {real} as real processes' if real else ''}")
+    processes = f", {real} as {'a real process' if real == 1 else 'real processes'}" if real else ""
+    branch.add(f"{_pods_mark(pods)} {ready} of {len(pods)} pods Running{processes}")
     late = [pod for pod in pods if not pod.ready]
     for pod in late[:_SHOWN_PODS]:
         branch.add(f"[yellow]○[/] {escape(pod.name)} [yellow]{escape(pod.waits or pod.phase)}[/]")

@@ -22,6 +22,8 @@ body { background: #f6f7f9; }
 .nerv-row { width: 100%; display: grid; grid-template-columns: 110px 1fr 190px 2fr; gap: 12px; align-items: center;
             padding: 7px 0; border-top: 1px solid #f0f1f4; }
 .nerv-row:first-of-type { border-top: 0; }
+.nerv-row .q-badge { justify-self: start; padding: 4px 8px; }
+.nerv-row .nicegui-column { gap: 0; padding: 0; }
 .nerv-name { font-weight: 600; overflow-wrap: anywhere; }
 .nerv-dim { color: #667085; font-size: 13px; overflow-wrap: anywhere; }
 """

@@ -13,6 +13,8 @@ from nerv.kube.objects import Object
 
 RUNTIME_ANNOTATION = "nerv.dev/runtime"
 STAND_IN_ANNOTATION = "nerv.dev/stand-in"
+ROOT = "flux-system"
+"""The Kustomization that applies the others; it stands first."""
 _OWNER = "kustomize.toolkit.fluxcd.io"
 # The console is NERV's own and not part of what the platform's definition asks for, so it is counted apart.
 CONSOLE_NAMESPACE = "nerv-system"
@@ -219,7 +221,7 @@ class Status:
 
 def _items(objects: Mapping[str, Iterable[Object]], *kinds: str) -> tuple[Item, ...]:
     found = [Item.from_object(obj) for kind in kinds for obj in objects.get(kind, ())]
-    return tuple(sorted(found, key=lambda item: (kinds.index(item.kind), item.namespace, item.name)))
+    return tuple(sorted(found, key=lambda item: (kinds.index(item.kind), item.name != ROOT, item.namespace, item.name)))
 
 
 def _node(node: Object) -> tuple[str, bool]:
