@@ -35,7 +35,9 @@ def install_needs() -> None:
     print(f"installing from Debian: {', '.join(missing)} ...", file=sys.stderr)
     quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "stdout": subprocess.DEVNULL}
     subprocess.run(["apt-get", "update", "-qq"], check=False, **quiet)
-    done = subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], check=False, **quiet)
+    done = subprocess.run(
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], check=False, **quiet
+    )
     if done.returncode:
         print(f"apt-get install {' '.join(missing)} failed; tests that need it are left out", file=sys.stderr)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,19 @@ async def test_a_pod_serves_at_its_address_and_behind_its_service(tmp_path: Path
             return (await http_get(world.network, status["podIP"], 80, "/index.txt")).endswith(b"changed")
 
         await eventually(changed, "the new content")
+
+
+async def test_a_program_that_lies_below_tmp_runs_although_the_pod_has_its_own(tmp_path: Path) -> None:
+    # a checkout below /tmp, and a pod that mounts an emptyDir there as the console's does
+    program = tmp_path / "bin" / "sleeper"
+    program.parent.mkdir()
+    shutil.copy("/bin/sleep", program)
+    async with cluster(tmp_path, {"sleeper": ProcessProgram((str(program),))}) as world:
+        mount = {"volumeMounts": [{"name": "temporary", "mountPath": "/tmp"}]}
+        volumes = [{"name": "temporary", "emptyDir": {}}]
+        await world.create(PODS, pod("sleeper", "sleeper", "600", container=mount, volumes=volumes))
+        found = await world.wait(PODS, "sleeper", is_ready)
+        assert found["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
 async def test_the_real_traefik_routes_from_its_pod_to_a_service_by_name(tmp_path: Path) -> None:

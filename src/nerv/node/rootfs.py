@@ -47,9 +47,16 @@ def build(root: str, hidden: Sequence[str], visible: Sequence[str], mounts: Sequ
     for name in ("tmp", "run"):
         _tmpfs(f"{root}/{name}", "mode=1777" if name == "tmp" else "mode=755")
     _make_proc(f"{root}/proc")
-    _hide(root, hidden, visible)
+    covered = [path for path in sorted({os.path.realpath(path) for path in hidden}) if path != "/"]
+    shown = _lost(visible, [*covered, *(f"/{name}" for name in _OWN), *(mount.target for mount in mounts)])
+    for path in covered:
+        _cover(root + path)
     for descriptor, mount in sorted(sources, key=lambda item: item[1].target.rstrip("/").count("/")):
         _mount_volume(root, descriptor, mount)
+    _show(root, shown)
+    for path in covered:
+        if _is_below(path, tuple(shown)):
+            _cover(root + path)
     syscalls.pivot_root(root)
 
 
@@ -97,21 +104,22 @@ def _make_proc(proc: str) -> None:
             syscalls.make_read_only(f"{proc}/{name}")
 
 
-def _hide(root: str, hidden: Sequence[str], visible: Sequence[str]) -> None:
-    """Cover the hidden folders and bind the visible ones below them back."""
-    covered = [path for path in sorted({os.path.realpath(path) for path in hidden}) if path != "/"]
-    shown = sorted({name for path in visible for name in (os.path.normpath(path), os.path.realpath(path))})
-    descriptors = {path: os.open(path, os.O_PATH) for path in shown if _is_below(path, covered)}
-    for path in covered:
-        _cover(root + path)
-    for path, descriptor in descriptors.items():
+def _lost(visible: Sequence[str], covered: Sequence[str]) -> dict[str, int]:
+    """What a program needs and would not find below the covered folders: path and an open descriptor of each.
+
+    Covered are hidden folders, those that the pod has of its own (NERV may lie below /tmp) and volumes (so may /tmp).
+    """
+    names = sorted({name for path in visible for name in (os.path.normpath(path), os.path.realpath(path))})
+    return {name: os.open(name, os.O_PATH) for name in names if _is_below(name, covered)}
+
+
+def _show(root: str, shown: dict[str, int]) -> None:
+    """Bind them back, read-only."""
+    for path, descriptor in shown.items():
         place = resolve(root, path, directory=stat.S_ISDIR(os.fstat(descriptor).st_mode))
         syscalls.bind(f"/proc/self/fd/{descriptor}", place)
         syscalls.make_read_only(place)
         os.close(descriptor)
-    for path in covered:
-        if _is_below(path, shown):
-            _cover(root + path)
 
 
 def _is_below(path: str, folders: Sequence[str]) -> bool:
