@@ -79,7 +79,7 @@ def test_network_policies_can_be_left_out() -> None:
 
 def test_the_sync_follows_the_definition() -> None:
     source, applied = resources.sync(platforms.example("many-nodes"))
-    assert source["spec"]["url"] == "ssh://git@git.example.org/platform/many-nodes.git"
+    assert source["spec"]["url"] == "https://git.example.org/platform/many-nodes.git"
     assert source["spec"]["ref"] == {"branch": "main"}
     assert applied["spec"]["path"] == "./clusters/many-nodes"
     assert applied["spec"]["sourceRef"] == {"kind": "GitRepository", "name": source["metadata"]["name"]}

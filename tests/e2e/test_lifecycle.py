@@ -55,7 +55,8 @@ def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
 
 
 def test_two_platforms_run_side_by_side(tmp_path: Path) -> None:
-    first, second = Home.at(tmp_path, "first"), Home.at(tmp_path, "second")
+    first = Home.at(tmp_path, "first")
+    second = Home.at(tmp_path, "second", beside=first)
     with commands.up(first), commands.up(second):
         assert first.status()["healthy"]
         assert second.status()["healthy"]

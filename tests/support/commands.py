@@ -26,9 +26,10 @@ class Home:
     environment: dict[str, str]
 
     @classmethod
-    def at(cls, base: Path, name: str = "home") -> Home:
+    def at(cls, base: Path, name: str = "home", beside: Home | None = None) -> Home:
+        """A platform below `base`; `beside` another it belongs to the same user and sees it."""
         # unix sockets allow 107 characters, pytest's own folders are too long
-        run = tempfile.mkdtemp(prefix="nerv-run-", dir="/tmp")
+        run = beside.environment["XDG_RUNTIME_DIR"] if beside else tempfile.mkdtemp(prefix="nerv-run-", dir="/tmp")
         environment = {
             **os.environ,
             "HOME": str(base),

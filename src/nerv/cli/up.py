@@ -154,7 +154,7 @@ async def _until_healthy(platform: PlatformFolder, pid: int, talk_file: Path) ->
         except NervError:
             await asyncio.sleep(0.1)
             continue
-        if status.healthy and platform.ca_file.exists():
+        if status.healthy and platform.healthy_marker.exists():
             return status
         last = (status.waiting() or ("Flux's first reconciliation",))[0]
         await asyncio.sleep(0.2)

@@ -57,6 +57,11 @@ class PlatformFolder:
         return self.state / "published.json"
 
     @property
+    def healthy_marker(self) -> Path:
+        """Exists from the moment on at which a running platform has become healthy."""
+        return self.run_folder / "healthy"
+
+    @property
     def log(self) -> Path:
         return self.state / "logs" / "nerv.log"
 
@@ -188,6 +193,7 @@ def hold_lock(folder: PlatformFolder, name: str, engine: str) -> Iterator[None]:
         os.write(lock, str(os.getpid()).encode())
         private_folder(run_base())
         entry = private_folder(folder.run_folder) / "platform.json"
+        folder.healthy_marker.unlink(missing_ok=True)
         write_private(entry, json.dumps({"folder": str(folder.root), "name": name, "engine": engine}))
         try:
             yield
