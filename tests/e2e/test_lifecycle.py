@@ -48,6 +48,7 @@ def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
         assert any("Kustomization flux-system/apps: Ready" in line for line in said), "".join(said)
         foreground.send_signal(signal.SIGINT)
         foreground.communicate(timeout=60)
+        assert foreground.returncode == 130
     finally:
         foreground.kill()
         foreground.wait()

@@ -233,6 +233,39 @@ def test_an_unknown_chart_value_is_named_by_the_release(home: Home) -> None:
     eventually(lambda: home.status()["healthy"], "health after the revert")
 
 
+def _add_to_apps(home: Home, name: str, text: str) -> None:
+    (home.folder / "apps" / name).write_text(text)
+    kustomization = home.folder / "apps" / "kustomization.yaml"
+    kustomization.write_text(kustomization.read_text().replace("resources:\n", f"resources:\n- {name}\n"))
+
+
+def test_a_plaintext_secret_is_found_before_it_is_pushed(home: Home) -> None:
+    secret = (
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: leak, namespace: default}\nstringData: {password: hunter2}\n"
+    )
+    _add_to_apps(home, "leak.yaml", secret)
+    try:
+        done = home.nerv("check", code=1)
+        assert "apps/leak.yaml" in done.stderr
+        assert "hunter2" not in done.stdout + done.stderr
+    finally:
+        home.git("checkout", "-q", ".")
+        home.git("clean", "-fdq", "apps")
+
+
+def test_an_encrypted_secret_where_nothing_decrypts_is_named(home: Home) -> None:
+    encrypted = next((home.folder / "secrets").glob("traefik-system-*.sops.yaml")).read_text()
+    _add_to_apps(home, "encrypted.yaml", encrypted)
+    home.commit("A secret in the wrong folder")
+    message = eventually(
+        lambda: "SOPS" in (found := _condition(home, "ks", "flux-system", "apps").get("message", "")) and found,
+        "the Kustomization to name the Secret",
+    )
+    assert "is SOPS encrypted, configuring decryption is required" in message
+    home.git("revert", "--no-edit", "HEAD")
+    eventually(lambda: home.status()["healthy"], "health after the revert")
+
+
 def test_a_missing_dependency_is_named(home: Home) -> None:
     path = next((home.folder / "clusters").glob("*/apps-config.yaml"))
     path.write_text(re.sub(r"(dependsOn:\n\s*- name: )apps\n", r"\1nothing\n", path.read_text()))

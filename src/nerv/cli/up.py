@@ -64,11 +64,16 @@ def _platform(settings: Context, folder: Path | None) -> PlatformFolder:
 
 
 async def _stay(platform: PlatformFolder, options: Options) -> None:
-    """Run until SIGINT or SIGTERM."""
+    """Run until SIGINT (exit code 130) or SIGTERM."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    received: list[int] = []
+
+    def end(number: int) -> None:
+        received.append(number)
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, end, number)
     begun = time.monotonic()
     async with Cluster.prepare(platform, options) as cluster:
         with LiveView(output.talk()) as view:
@@ -84,6 +89,8 @@ async def _stay(platform: PlatformFolder, options: Options) -> None:
             for task in done:
                 task.result()  # a refusal or a defect ends the command with its message
             view.say("stopping ...")
+    if received[:1] == [signal.SIGINT]:
+        raise KeyboardInterrupt
 
 
 async def _show(cluster: Cluster, view: LiveView, begun: float) -> None:
