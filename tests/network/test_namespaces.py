@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.support.nodes import eventually, needs_namespaces, network
+from tests.support.nodes import eventually, http_get, needs_namespaces, network
 
 import nerv
 from nerv import process
@@ -23,6 +23,8 @@ from nerv.network import namespaces
 from nerv.network.driver import DialError, NameTable
 from nerv.network.namespaces import NamespaceNetwork
 from nerv.network.routes import Inside, Outside, Route
+from nerv.node import processes
+from nerv.node.processes import ContainerSpec
 
 pytestmark = needs_namespaces
 
@@ -113,6 +115,41 @@ async def test_names_are_resolved_for_dialling_and_by_dns_inside(net: NamespaceN
     query = struct.pack("!6H", 1, 0x0100, 1, 0, 0, 0) + labels + struct.pack("!HH", 1, 1)
     answer = await _says(net, "10.43.0.10", 53, struct.pack("!H", len(query)) + query)
     assert answer.endswith(socket.inet_aton("10.43.0.7"))
+    server.close()
+
+
+_CLIENT_AND_SERVER = """
+import socket
+held = socket.create_connection(("10.43.0.7", 80))
+listener = socket.create_server(("", 8000))
+while True:
+    with listener.accept()[0] as connection:
+        connection.sendall(connection.recv(9999) and b"hello")
+"""
+
+
+async def test_pods_that_go_leave_the_others_reachable(net: NamespaceNetwork) -> None:
+    """The bridge's MAC address stays, also when the port goes whose address it would have taken by itself."""
+    connections: list[asyncio.StreamWriter] = []
+    outside = str(net.config.run_folder / "service.sock")
+    server = await asyncio.start_unix_server(lambda _, writer: connections.append(writer), outside)
+    await net.set_routes([Route("10.43.0.7", 80, (Outside(outside),))])
+    others = [str(number) for number in range(10, 26)]
+    for other in others:
+        await net.add_pod(other, f"10.42.0.{other}")
+    pod = await net.add_pod("pod", "10.42.0.5")
+    command = (sys.executable, "-c", _CLIENT_AND_SERVER)
+    run = await processes.start(ContainerSpec(pod, "pod", command, {}, net.config.run_folder.parent / "root"))
+    await eventually(lambda: http_get(net, "10.42.0.5", 8000), "the pod's answer")
+
+    for other in others:
+        await net.remove_pod(other)
+    connections[0].write(b"asks for the pod's MAC address in the name of the Service, not of the gateway")
+    await connections[0].drain()
+    async with asyncio.timeout(4):
+        assert await http_get(net, "10.42.0.5", 8000) == b"hello"
+    await run.stop(0)
+    connections[0].close()
     server.close()
 
 

@@ -13,7 +13,7 @@ import struct
 _NLMSG_ERROR = 2
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_EXCL, _NLM_F_CREATE, _NLM_F_REPLACE = 1, 4, 0x200, 0x400, 0x100
 _RTM_NEWLINK, _RTM_DELLINK, _RTM_NEWADDR, _RTM_DELADDR, _RTM_NEWROUTE = 16, 17, 20, 21, 24
-_IFLA_IFNAME, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 3, 10, 18, 28
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 3, 10, 18, 28
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
@@ -42,6 +42,15 @@ def _address(kind: int, value: str) -> bytes:
     return _attribute(kind, socket.inet_aton(value))
 
 
+def hardware_address(address: str) -> bytes:
+    """The MAC address of whoever has an IPv4 address: one address, one MAC, as CNI's bridges do (0a:58 and the address).
+
+    Neighbours remember a MAC for up to half a minute. By itself a bridge takes the lowest of its ports' random ones and
+    changes it as pods come and go, and the next pod with an address would have another than the one before.
+    """
+    return b"\x0a\x58" + socket.inet_aton(address)
+
+
 def _link(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
     return struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, flags, change)
 
@@ -57,14 +66,16 @@ class Netlink:
     def close(self) -> None:
         self._socket.close()
 
-    def add_bridge(self, name: str) -> None:
-        self._send(_RTM_NEWLINK, _link() + _text(_IFLA_IFNAME, name) + _kind("bridge"), _NLM_F_CREATE | _NLM_F_EXCL)
+    def add_bridge(self, name: str, hardware: bytes) -> None:
+        """A bridge that keeps the MAC address `hardware` whatever its ports are."""
+        body = _link() + _text(_IFLA_IFNAME, name) + _attribute(_IFLA_ADDRESS, hardware) + _kind("bridge")
+        self._send(_RTM_NEWLINK, body, _NLM_F_CREATE | _NLM_F_EXCL)
 
-    def add_veth(self, name: str, peer: str, peer_namespace: int) -> None:
-        """A veth pair: `name` here, `peer` in the network namespace of the open descriptor `peer_namespace`."""
+    def add_veth(self, name: str, hardware: bytes, peer: str, peer_namespace: int) -> None:
+        """A veth pair: `name` here with the MAC address `hardware`, `peer` in the namespace of `peer_namespace`."""
         other = _link() + _text(_IFLA_IFNAME, peer) + _number(_IFLA_NET_NS_FD, peer_namespace)
         data = _attribute(_IFLA_INFO_DATA | _NESTED, _attribute(_VETH_INFO_PEER | _NESTED, other))
-        body = _link() + _text(_IFLA_IFNAME, name) + _kind("veth", data)
+        body = _link() + _text(_IFLA_IFNAME, name) + _attribute(_IFLA_ADDRESS, hardware) + _kind("veth", data)
         self._send(_RTM_NEWLINK, body, _NLM_F_CREATE | _NLM_F_EXCL)
 
     def set_up(self, name: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nerv.network import syscalls
-from nerv.network.netlink import Netlink
+from nerv.network.netlink import Netlink, hardware_address
 
 BRIDGE = "cni0"
 _OWN_NAMESPACE = "/proc/self/ns/net"
@@ -44,7 +44,7 @@ def _configure(device: str, cluster_namespace: int, address: str, prefix: int, g
     pod = Netlink()
     try:
         pod.set_up("lo")
-        pod.add_veth("eth0", device, cluster_namespace)
+        pod.add_veth("eth0", hardware_address(address), device, cluster_namespace)
         pod.add_address("eth0", address, prefix)
         pod.set_up("eth0")
         pod.add_default_route(gateway)

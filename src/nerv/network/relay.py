@@ -24,7 +24,7 @@ from typing import Any, cast
 
 from nerv.network import dns, pods, syscalls
 from nerv.network.joins import Accepted, Inward
-from nerv.network.netlink import Netlink
+from nerv.network.netlink import Netlink, hardware_address
 from nerv.network.overrides import override
 from nerv.network.routes import Inside, Route, Target, decode, resolve, table
 
@@ -65,7 +65,7 @@ class Relay:
         """Loopback, the bridge of the pods, AnyIP for the Service network."""
         link = self._netlink
         link.set_up("lo")
-        link.add_bridge(pods.BRIDGE)
+        link.add_bridge(pods.BRIDGE, hardware_address(self._gateway))
         link.add_address(pods.BRIDGE, self._gateway, self._pod_network.prefixlen)
         link.set_up(pods.BRIDGE)
         link.add_local_route(str(self._service_network.network_address), self._service_network.prefixlen, "lo")
@@ -219,7 +219,7 @@ def probe(parent: int) -> None:
         enter_namespaces(parent)
         netlink = Netlink()
         netlink.set_up("lo")
-        netlink.add_bridge(pods.BRIDGE)
+        netlink.add_bridge(pods.BRIDGE, hardware_address("10.0.0.1"))
         pods.add(netlink, "veth0", "10.0.0.2", 24, "10.0.0.1")
         syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC)
         syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
