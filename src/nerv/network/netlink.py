@@ -43,7 +43,7 @@ def _address(kind: int, value: str) -> bytes:
 
 
 def hardware_address(address: str) -> bytes:
-    """The MAC address of whoever has an IPv4 address: one address, one MAC, as CNI's bridges do (0a:58 and the address).
+    """The MAC address of whoever has an IPv4 address: one address, one MAC, as CNI's bridges do (0a:58, the address).
 
     Neighbours remember a MAC for up to half a minute. By itself a bridge takes the lowest of its ports' random ones and
     changes it as pods come and go, and the next pod with an address would have another than the one before.
