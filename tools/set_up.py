@@ -103,7 +103,7 @@ def main() -> None:
     link_twins(site_packages)
     drop_unused_schemas(site_packages)
     (site_packages / "nerv.pth").write_text(f"{here / 'src'}\n")
-    run(python, "-m", "compileall", "-q", "-j", "0", str(site_packages))
+    run(python, "-m", "compileall", "-q", "-j", "0", str(site_packages), str(here / "src"))
     (venv / "folder").write_text(f"{here}\n")
     shutil.copyfile(here / lock, venv / lock)
     print(f"nerv: set up in {time.monotonic() - begun:.0f} s, {size_of(venv) / 1e6:.0f} MB in .venv", file=sys.stderr)
