@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,20 @@ async def test_a_pod_serves_at_its_address_and_behind_its_service(tmp_path: Path
             return (await http_get(world.network, status["podIP"], 80, "/index.txt")).endswith(b"changed")
 
         await eventually(changed, "the new content")
+
+
+async def test_a_pod_that_takes_over_has_the_time_that_it_asks_for(tmp_path: Path) -> None:
+    async with cluster(tmp_path, {"web": web_server()}) as world:
+        for name, delay in (("old", 600), ("new", 3)):
+            probe = {"readinessProbe": {"httpGet": {"path": "/", "port": 80}, "initialDelaySeconds": delay}}
+            spec = pod(name, "web", "80", "--directory", "/etc", container=probe)
+            spec["metadata"]["labels"] = {"app": "web", "pod-template-hash": name}
+            await world.create(PODS, spec)
+            found = await world.wait(PODS, name, is_ready)
+        began = found["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
+        ready = next(each["lastTransitionTime"] for each in found["status"]["conditions"] if each["type"] == "Ready")
+        waited = datetime.fromisoformat(ready) - datetime.fromisoformat(began)
+        assert waited >= timedelta(seconds=2)  # three, less what whole seconds cut off
 
 
 async def test_a_program_that_lies_below_tmp_runs_although_the_pod_has_its_own(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nerv.kube.objects import Object
-from nerv.node import environment, probes, processes, programs, volumes
+from nerv.kube.resources import PODS
+from nerv.node import environment, peers, probes, processes, programs, volumes
 from nerv.node.context import NodeContext
 from nerv.node.environment import ConfigError
 from nerv.node.logs import LogFile
@@ -177,7 +178,9 @@ class Container:
         if real and "livenessProbe" in self.spec:
             self._watch(self._probe("livenessProbe", "Liveness", self._on_liveness, eager=False))
         if real and "readinessProbe" in self.spec:
-            self._watch(self._probe("readinessProbe", "Readiness", self._on_readiness, eager=True))
+            # While others do the same work a rollout waits for this one: then it has all the time it asks for.
+            served = peers.is_served(self.sandbox.pod, self.context.informers.of(PODS).list())
+            self._watch(self._probe("readinessProbe", "Readiness", self._on_readiness, eager=not served))
             self._set(self.state)
         else:
             self._set(replace(self.state, ready=True))

@@ -1,7 +1,8 @@
 """Probes and life cycle hooks: what is done (`perform`) and when (`watch`). Rules: the kubelet's prober, version 1.31.
 
-One thing is quicker: before `initialDelaySeconds` are over, and until a container has become ready, it is asked ten
-times a second. Failures in that time do not count; a program that is up is not kept waiting.
+One thing is quicker: where no other pod does the same work, a container is asked ten times a second before
+`initialDelaySeconds` are over and until it has become ready. Failures in that time do not count; what is up is not kept
+waiting. Where a pod takes over from others, which the delay is there for, it is the kubelet's.
 """
 
 from __future__ import annotations
