@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerv.kube import protobuf
+from nerv.kube.schemas import definitions
 
 
 def varint(number: int) -> bytes:
@@ -47,6 +48,52 @@ def test_pointers_keep_their_zero_and_other_empty_fields_go() -> None:
         "metadata": {"name": "web", "labels": {"app": "web"}},
         "spec": {"replicas": 0},
     }
+
+
+def test_managed_fields_come_back_as_they_were_read() -> None:
+    """Clients such as Traefik send the whole object with a new status, so what manages its fields as well."""
+    managed = field(1, "kubectl") + field(2, "Update") + field(3, "networking.k8s.io/v1") + field(6, "FieldsV1")
+    managed += field(4, field(1, 1735689600)) + field(7, field(1, '{"f:spec":{}}')) + field(8, "status")
+    metadata = field(1, field(1, "web") + field(17, managed))
+    assert protobuf.decode(envelope("networking.k8s.io/v1", "Ingress", metadata))["metadata"]["managedFields"] == [
+        {
+            "manager": "kubectl",
+            "operation": "Update",
+            "apiVersion": "networking.k8s.io/v1",
+            "time": "2025-01-01T00:00:00Z",
+            "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:spec": {}},
+            "subresource": "status",
+        }
+    ]
+
+
+def _definition(message: str) -> dict[str, Any]:
+    """The OpenAPI definition of a message, without properties where there is none under its name."""
+    for prefix in ("io.k8s.api.", "io.k8s.apimachinery.pkg.apis.", "io.k8s.apiextensions-apiserver.pkg.apis."):
+        try:
+            return definitions.raw(prefix + message)
+        except KeyError:
+            continue
+    return {}
+
+
+@pytest.mark.parametrize("message", sorted(protobuf._messages()))
+def test_the_table_says_what_the_openapi_definitions_say(message: str) -> None:
+    properties = _definition(message).get("properties", {})
+    scalars = {"string": "string", "int32": "integer", "int64": "integer", "bool": "boolean", "bytes": "string"}
+    for name, kind, flags in protobuf._messages()[message].values():
+        assert kind in scalars or kind in protobuf._messages() or kind in protobuf._SPECIAL
+        if name not in properties:
+            continue
+        types = properties[name].get("type", "reference")
+        found = types if isinstance(types, str) else types[0]
+        if flags & protobuf._LIST:
+            assert found == "array", name
+        elif flags & protobuf._MAP:
+            assert "additionalProperties" in properties[name], name
+        elif kind in scalars:
+            assert found == scalars[kind], name
 
 
 def test_volume_source_is_inlined_and_an_empty_dir_survives() -> None:
