@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TypeAlias, Union
 
 Expression: TypeAlias = Union[
-    None,
     bool,
     int,
     float,
@@ -31,6 +30,7 @@ Expression: TypeAlias = Union[
     "Assert",
     "Unary",
     "Binary",
+    None,
 ]
 
 
