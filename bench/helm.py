@@ -16,10 +16,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.support.helm import chart, flux
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from nerv import process
-from nerv.builders import helm
+from tests.support.helm import chart, flux  # noqa: E402  the checkout is not a package
+
+from nerv import process  # noqa: E402
+from nerv.builders import helm  # noqa: E402
 
 _CONFIG_MAP = """
 apiVersion: v1
@@ -49,7 +51,7 @@ async def releases(folder: Path, archive: bytes, count: int) -> float:
 
 
 async def rendering(archive: bytes) -> float:
-    """Seconds for one rendering in process, hooks and capabilities included."""
+    """Seconds for one rendering in Helm's worker, hooks and capabilities included."""
     loaded = helm.load(archive)
     here = helm.Capabilities("v1.31.4", ("v1", "apps/v1"))
     begun = time.perf_counter()

@@ -272,6 +272,7 @@ def one_run(home: Home, figures: Figures) -> None:
     try:
         measure_memory(running, figures, "first up")
         measure_idle(running, figures)
+        figures.add("memory of the whole family, idle", sum(map(resident, family(home.pid()))))
         asyncio.run(measure_commits(home, figures))
         running.end(signal.SIGKILL)
         running, seconds = up(home)
@@ -296,6 +297,7 @@ def show(figures: Figures, peer: str) -> None:
     figures.show("memory of NERV after restart", "MB", 200)
     figures.show("memory of the whole family after first up", "MB")
     figures.show("memory of the whole family after restart", "MB")
+    figures.show("memory of the whole family, idle", "MB")
     figures.show("idle load of NERV", "%", peer="of one core; K3s server with workload 6 % (K3s docs, cited)")
     figures.show("idle load of the whole family", "%")
     figures.show("nerv --version, warm", "s", 0.3)

@@ -1,8 +1,8 @@
 """Child processes: the only module that starts any.
 
-Two ways: `run` waits for the end and returns the output, `start` returns a running child. Every child dies with
-this process (PR_SET_PDEATHSIG), so a `kill -9` of NERV leaves no orphan. Secrets go through `input` or the
-environment, never through arguments.
+`run` waits for the end and returns the output, `start` returns a running child, `converse` one for blocking calls.
+Every child dies with this process (PR_SET_PDEATHSIG, or its input that ends), so a `kill -9` of NERV leaves no orphan.
+Secrets go through `input` or the environment, never through arguments.
 """
 
 from __future__ import annotations
@@ -213,6 +213,60 @@ def run_sync(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[st
     if done.returncode:
         raise ProcessError(list(command), done.returncode, done.stderr or done.stdout)
     return Completed(done.returncode, done.stdout, done.stderr)
+
+
+class Dialogue:
+    """A child that answers on its standard output what it reads on its standard input, spoken to by blocking calls.
+
+    For use from threads, one at a time. It must end with its input, which a `kill -9` of this process closes too
+    (PR_SET_PDEATHSIG would end it with the thread that started it).
+    """
+
+    def __init__(self, handle: subprocess.Popen[bytes]) -> None:
+        self._handle = handle
+
+    @property
+    def pid(self) -> int:
+        return self._handle.pid
+
+    def write(self, data: bytes) -> bool:
+        """Whether the child was there to take it."""
+        assert self._handle.stdin
+        try:
+            self._handle.stdin.write(data)
+            self._handle.stdin.flush()
+        except BrokenPipeError:
+            return False
+        return True
+
+    def read(self, size: int) -> bytes:
+        """`size` bytes; fewer when the child has ended."""
+        assert self._handle.stdout
+        return self._handle.stdout.read(size)
+
+    def close(self) -> None:
+        """Close its input and wait for its end; one that goes on is killed."""
+        try:
+            self._handle.communicate(timeout=_END_SECONDS)
+        except (BrokenPipeError, subprocess.TimeoutExpired):
+            self._handle.kill()
+            self._handle.communicate()
+
+
+def converse(command: Sequence[str]) -> Dialogue:
+    """Start a child to have a dialogue with. Raises NervError when the program is missing."""
+    try:
+        return Dialogue(
+            subprocess.Popen(
+                list(command),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        )
+    except FileNotFoundError:
+        raise NervError(f"`{command[0]}` is not installed or not on PATH") from None
 
 
 def spawn_detached(command: Sequence[str], log: Path) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +12,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.commands import eventually
 from tests.support.helm import chart
 
 from nerv import documents, process
 from nerv.builders import helm
-from nerv.builders.helm import Capabilities, gojson, manifests, releases, values
+from nerv.builders.helm import Capabilities, gojson, manifests, releases, sdk, values
 from nerv.kube.objects import Object
 
 TEMPLATE = """
@@ -221,3 +224,29 @@ def test_the_library_is_loaded_when_first_needed_only() -> None:
     script = "import sys; import nerv.builders.helm; print(any(name.startswith('helm_python') for name in sys.modules))"
     done = asyncio.run(process.run([sys.executable, "-c", script]))
     assert done.stdout.strip() == "False"
+
+
+def test_a_worker_that_died_is_started_again_and_asked_once_more() -> None:
+    worker = sdk.Worker()
+    try:
+        assert worker.ask("read_yaml", ["a: 1"]) == ['{"a":1}']
+        first = worker.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        assert worker.ask("read_yaml", ["a: 1"]) == ['{"a":1}']
+        assert worker.pid not in (None, first)
+    finally:
+        worker.end()
+
+
+def test_a_question_that_ends_the_worker_is_refused() -> None:
+    worker = sdk.Worker(["true"])
+    with pytest.raises(helm.HelmError, match="ended"):
+        worker.ask("read_yaml", ["a: 1"])
+    assert worker.pid is None
+
+
+def test_an_idle_worker_is_ended() -> None:
+    worker = sdk.Worker(idle_seconds=0)
+    worker.ask("read_yaml", ["a: 1"])
+    eventually(lambda: worker.pid is None, "the worker to end")

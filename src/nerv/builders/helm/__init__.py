@@ -1,8 +1,8 @@
 """Helm without a cluster: charts, values, rendering, packaging, and releases as Helm stores them.
 
 Belongs here: what turns a chart and values into text and objects, and the exact forms that `helm`, Flux and Helm's SDK
-read. Not here: speaking to a cluster (controllers/flux/helm). Templates are rendered by Helm's own SDK in process
-(docs/decisions/0003-helm.md); it is loaded on first use, costs about 75 MB, and is called in its own threads.
+read. Not here: speaking to a cluster (controllers/flux/helm). Templates are rendered by Helm's own SDK
+(docs/decisions/0003-helm.md), in a process that is there only while it is needed.
 """
 
 from nerv.builders.helm.charts import Chart, ChartError, load, package

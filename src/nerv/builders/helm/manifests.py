@@ -97,7 +97,7 @@ def split(text: str) -> list[str]:
 
 def read(text: str) -> list[Manifest]:
     """The documents of a rendered chart, each headed by its `# Source:`. Blocks; raises sdk.HelmError."""
-    found = []
+    found: list[tuple[str, str]] = []
     path = ""
     for document in split(text):
         source = _SOURCE.match(f"{document}\n")
@@ -106,8 +106,9 @@ def read(text: str) -> list[Manifest]:
             path = source.group(1)
             content = document[source.end() :].strip()
         if content:
-            found.append(Manifest(path, content, sdk.parse_yaml(content)))
-    return [manifest for manifest in found if manifest.object]
+            found.append((path, content))
+    objects = sdk.parse_yaml([content for _, content in found])
+    return [Manifest(*each, obj) for each, obj in zip(found, objects, strict=True) if obj]
 
 
 def join(manifests: Iterable[Manifest]) -> str:

@@ -39,7 +39,7 @@ async def _add(
         except sdk.HelmError as error:
             raise _failure(namespace, each, error.message) from None
     try:
-        found = await sdk.call(lambda: sdk.parse_yaml(text) if text.strip() else {})
+        found = (await sdk.call(lambda: sdk.parse_yaml([text])))[0] if text.strip() else {}
     except sdk.HelmError as error:
         raise _failure(namespace, each, error.message) from None
     return values.merge(result, found or {})
