@@ -21,7 +21,14 @@ CHECKS: tuple[tuple[str, ...], ...] = (
     (str(BIN / "mypy"),),
 )
 # program -> Debian package
-NEEDS = {"git": "git", "curl": "curl", "chromium": "chromium"}
+NEEDS = {
+    "git": "git",
+    "curl": "curl",
+    "chromium": "chromium",
+    "nix-instantiate": "nix-bin",
+    "shellcheck": "shellcheck",
+    "systemd-analyze": "systemd",
+}
 
 
 def install_needs() -> None:
