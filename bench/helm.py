@@ -18,10 +18,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.support.helm import chart, flux  # noqa: E402  the checkout is not a package
+from tests.support.helm import chart, flux
 
-from nerv import process  # noqa: E402
-from nerv.builders import helm  # noqa: E402
+from nerv import process
+from nerv.builders import helm
 
 _CONFIG_MAP = """
 apiVersion: v1
