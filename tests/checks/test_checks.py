@@ -20,7 +20,7 @@ Change = Callable[[Tree], None]
 
 def whole() -> Tree:
     """The rendered repository with its encrypted files."""
-    made = tree(PLATFORM, platforms.RECIPIENTS)
+    made = tree(PLATFORM, platforms.public(PLATFORM))
     for file in secrets.logins(PLATFORM):
         made[file.path] = (
             f"apiVersion: v1\nkind: Secret\nmetadata: {{name: {file.name}, namespace: {file.namespace}}}\n"
@@ -73,7 +73,7 @@ CONSOLE = "apps-config/console/kustomization.yaml"
 @pytest.mark.parametrize("name", ["nerv", "many-nodes"])
 def test_examples_have_nothing_wrong(name: str) -> None:
     platform = platforms.example(name)
-    files = tree(platform, platforms.RECIPIENTS)
+    files = tree(platform, platforms.public(platform))
     for file in secrets.logins(platform):
         files[file.path] = (
             f"apiVersion: v1\nkind: Secret\nmetadata: {{name: {file.name}, namespace: {file.namespace}}}\n"
@@ -147,7 +147,11 @@ WRONG: dict[str, tuple[Change, str]] = {
         "(break the circle in spec.dependsOn)",
     ),
     "custom resource beside its definition": (
-        add("apps/metallb/pool.yaml", tree(PLATFORM, platforms.RECIPIENTS)[POOL], "apps/metallb/kustomization.yaml"),
+        add(
+            "apps/metallb/pool.yaml",
+            tree(PLATFORM, platforms.public(PLATFORM))[POOL],
+            "apps/metallb/kustomization.yaml",
+        ),
         "apps/metallb/pool.yaml: IPAddressPool metallb-system/home: stands beside HelmRelease metallb, which defines "
         "its kind (move it to apps-config/, which waits for apps)",
     ),

@@ -18,7 +18,7 @@ from nerv.platform import versions
 from nerv.rendering.tree import tree
 
 PLATFORM = platforms.example("nerv")
-TREE = tree(PLATFORM, platforms.RECIPIENTS)
+TREE = tree(PLATFORM, platforms.public(PLATFORM))
 ROOMS = Path(objects.__file__).parent
 CHARTS = {
     "metallb": versions.METALLB,

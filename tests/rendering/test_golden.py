@@ -15,10 +15,13 @@ NAMES = sorted(path.name for path in platforms.EXAMPLES.iterdir() if (path / "ne
 
 @pytest.mark.parametrize("name", NAMES)
 def test_examples_render_to_what_is_kept(name: str) -> None:
-    golden.check_tree(GOLDEN / name, tree(platforms.example(name), platforms.RECIPIENTS))
+    platform = platforms.example(name)
+    golden.check_tree(GOLDEN / name, tree(platform, platforms.public(platform)))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_rendering_twice_gives_the_same_bytes(name: str) -> None:
-    first = tree(platforms.example(name), platforms.RECIPIENTS)
-    assert list(first.items()) == list(tree(platforms.example(name), platforms.RECIPIENTS).items())
+    platform = platforms.example(name)
+    first = tree(platform, platforms.public(platform))
+    again = platforms.example(name)
+    assert list(first.items()) == list(tree(again, platforms.public(again)).items())

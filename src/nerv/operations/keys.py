@@ -4,6 +4,7 @@
       operator.agekey    decrypts the repository's secrets for people
       flux.agekey        decrypts them in the cluster: Secret flux-system/sops-age
       credentials        the dashboards' login in clear
+      hosts/             SSH host keys of nodes, see nerv.operations.host_keys
 
 No reset touches this folder. Losing it means that encrypted files cannot be read any more: it belongs in a backup.
 """
@@ -29,8 +30,8 @@ from nerv.errors import NervError
 from nerv.operations.folder import DEFINITION, private_folder, write_private
 
 USER = "admin"
-_OPERATOR = "operator.agekey"
-_FLUX = "flux.agekey"
+OPERATOR = "operator.agekey"
+FLUX = "flux.agekey"
 CREDENTIALS = "credentials"
 _PASSWORD_LENGTH = 24
 _BCRYPT_COST = 10
@@ -47,18 +48,13 @@ class Keys:
     """age recipient of Flux"""
 
     @property
-    def recipients(self) -> tuple[str, str]:
-        """Who can read the secrets: operator and Flux."""
-        return self.operator, self.flux
-
-    @property
     def operator_file(self) -> Path:
         """The operator's key, for SOPS_AGE_KEY_FILE."""
-        return self.folder / _OPERATOR
+        return self.folder / OPERATOR
 
     def flux_key(self) -> str:
         """Text of Flux's key file: `age.agekey` of the Secret sops-age."""
-        return (self.folder / _FLUX).read_text(encoding="utf-8")
+        return (self.folder / FLUX).read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -94,12 +90,12 @@ def folder_of(root: Path) -> Path:
 def load(name: str) -> Keys | None:
     """The platform's keys, or None where there are none. Raises NervError for files that are not keys."""
     folder = folder_for(name)
-    found = [_recipient(folder / file) for file in (_OPERATOR, _FLUX)]
+    found = [_recipient(folder / file) for file in (OPERATOR, FLUX)]
     operator, flux = found
     if operator is None and flux is None:
         return None
     if operator is None or flux is None:
-        missing = folder / (_OPERATOR if operator is None else _FLUX)
+        missing = folder / (OPERATOR if operator is None else FLUX)
         raise NervError(f"{missing} is missing", "restore the folder from your backup")
     return Keys(folder, operator, flux)
 
@@ -110,7 +106,7 @@ def create(name: str) -> Keys:
     if known is not None:
         return known
     folder = private_folder(folder_for(name))
-    for file in (_OPERATOR, _FLUX):
+    for file in (OPERATOR, FLUX):
         identity = x25519.Identity.generate()
         write_private(folder / file, f"# public key: {identity.to_public()}\n{identity}\n")
     made = load(name)
@@ -124,7 +120,7 @@ def require(name: str) -> Keys:
     if known is None:
         raise NervError(
             f"the age keys of platform {name} are not in {folder_for(name)}",
-            "restore them from your backup; to begin anew, remove .sops.yaml and secrets/, then `nerv init`",
+            "restore them from your backup; without one, `nerv secrets recover` is the way back",
         )
     return known
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +10,17 @@ from nerv.checks import repository
 from nerv.components import definition
 from nerv.components.catalog import Platform
 from nerv.errors import NervError, Problem, ProblemsError
-from nerv.operations import keys, sops
+from nerv.operations import host_keys, keys, sops
 from nerv.operations.folder import PlatformFolder
 from nerv.operations.keys import Keys
+from nerv.operations.secrets import contents, files, private_keys
+from nerv.operations.secrets.files import File
+from nerv.operations.secrets.private_keys import PrivateKeys
 from nerv.rendering import manifest, secrets, writing
 from nerv.rendering.changes import Changes
 from nerv.rendering.manifest import Entry, Manifest
-from nerv.rendering.secrets import SecretFile
+from nerv.rendering.public import PublicKeys
+from nerv.rendering.secrets import Group
 from nerv.rendering.tree import tree
 
 
@@ -42,32 +45,33 @@ async def render(folder: PlatformFolder, *, force: bool = False) -> Rendered:
     Raises ProblemsError for a wrong definition and for files edited by hand (unless `force`), NervError otherwise.
     """
     platform = definition.load(folder.definition)
-    known = _keys(folder, platform)
-    public = _recipients(folder, known)
-    everyone = _everyone(platform, public)
+    own = _create_keys(folder, platform)
+    public = public_keys(folder, platform, create=True)
     planned = _plan(folder, platform, public, force=force)
     if planned.refused:
         raise ProblemsError(list(planned.refused))
-    made = await _missing_secrets(folder, platform, everyone)
-    outdated = _outdated(folder, platform, everyone)
-    _check_readable(folder, outdated, known)
-    writing.apply(folder.root, planned)
-    if made:
-        writing.replace(folder.root, made)
-    for path in outdated:
-        await sops.update_recipients(folder.root, path, known or keys.require(platform.name))
-    return Rendered(tuple(planned.write), planned.remove, (*made, *outdated))
+    groups = secrets.groups(platform, public)
+    outdated = _outdated(folder, platform, groups)
+    files.check_openable(outdated, own)
+    with sops.bench(groups) as bench:
+        encrypted = await contents.missing(bench, folder.root, platform, groups, own)
+        encrypted |= await files.for_readers(bench, outdated, own)
+    writing.apply(folder.root, planned, encrypted)
+    return Rendered(tuple(planned.write), planned.remove, tuple(encrypted))
 
 
 def differences(folder: PlatformFolder) -> list[str]:
     """What `render` would change, one line a file; empty when the repository is what the definition says."""
     platform = definition.load(folder.definition)
-    public = _recipients(folder, keys.load(platform.name))
+    public = public_keys(folder, platform)
     planned = _plan(folder, platform, public)
     lines = [*planned.lines(), *(str(problem) for problem in planned.refused)]
-    lines += [f"{file.path}: would be encrypted" for file in _absent(folder, platform)]
-    outdated = _outdated(folder, platform, _everyone(platform, public))
-    lines += [f"{path}: would be encrypted for other recipients" for path in outdated]
+    nodes = [node.name for node in platform.spec.nodes if node.name not in public.hosts]
+    lines += [f"{secrets.key_file(node)}: would be written, with a new host key" for node in nodes]
+    absent = (path for path in secrets.encrypted(platform) if not (folder.root / path).exists())
+    lines += [f"{path}: would be encrypted" for path in absent]
+    outdated = _outdated(folder, platform, secrets.groups(platform, public))
+    lines += [f"{file.path}: would be encrypted for other recipients" for file in outdated]
     return sorted(lines)
 
 
@@ -89,7 +93,7 @@ def _set_owner(folder: PlatformFolder, path: str, owner: manifest.Owner) -> bool
     before = writing.read_manifest(folder.root)
     entry = before.files.get(relative)
     platform = definition.load(folder.definition)
-    generated = relative in tree(platform, ())
+    generated = relative in tree(platform, public_keys(folder, platform))
     if entry is None and not generated:
         raise NervError(f"{path} is not a file that NERV generates", f"`{manifest.FILE}` lists them")
     if entry is not None and (entry.owner == "user") == (owner == "user"):
@@ -111,70 +115,44 @@ def _relative(root: Path, path: str) -> str:
     return resolved.relative_to(root).as_posix() if resolved.is_relative_to(root) else path
 
 
-def _plan(folder: PlatformFolder, platform: Platform, public: tuple[str, ...], *, force: bool = False) -> Changes:
-    encrypted = tuple(file.path for file in secrets.logins(platform))
-    return writing.plan(folder.root, tree(platform, public), encrypted, force=force)
+def public_keys(folder: PlatformFolder, platform: Platform, *, create: bool = False) -> PublicKeys:
+    """The public facts of rendering: of the keys here, else as the repository names them.
+
+    `create`: host keys are made where there are none. Raises NervError where nothing names the recipients.
+    """
+    operator, flux = _recipients(folder, keys.load(platform.name))
+    found = host_keys.create if create else host_keys.load
+    return PublicKeys(operator, flux, found(platform, folder.root))
 
 
-def _keys(folder: PlatformFolder, platform: Platform) -> Keys | None:
-    """The operator's keys; made for a repository that was never encrypted, None where only others have them."""
-    if (folder.root / secrets.RULES_FILE).exists():
-        return keys.load(platform.name)
-    return keys.create(platform.name)
+def _plan(folder: PlatformFolder, platform: Platform, public: PublicKeys, *, force: bool = False) -> Changes:
+    return writing.plan(folder.root, tree(platform, public), secrets.encrypted(platform), force=force)
 
 
-def _recipients(folder: PlatformFolder, known: Keys | None) -> tuple[str, ...]:
+def _create_keys(folder: PlatformFolder, platform: Platform) -> PrivateKeys:
+    """The keys of this user; the operator's are made for a repository that was never encrypted."""
+    if not (folder.root / secrets.RULES_FILE).exists():
+        keys.create(platform.name)
+    return private_keys.of_user(platform.name)
+
+
+def _recipients(folder: PlatformFolder, known: Keys | None) -> tuple[str, str]:
     """Operator's and Flux's recipients: of the keys here, else as the repository names them."""
     if known is not None:
-        return known.recipients
+        return known.operator, known.flux
     try:
         text = (folder.root / secrets.RULES_FILE).read_text(encoding="utf-8")
         found = secrets.recipients_in(text)
     except (OSError, UnicodeDecodeError, documents.DocumentError):
         found = ()
-    if not found:
+    if len(found) < 2:
         hint = "restore the operator's keys from your backup, or begin with `nerv init`"
         raise NervError(f"{folder.root / secrets.RULES_FILE} names no recipients, and there are no keys here", hint)
-    return found
+    return found[0], found[1]
 
 
-def _everyone(platform: Platform, public: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*public, *platform.spec.secrets.recipients)))
-
-
-def _absent(folder: PlatformFolder, platform: Platform) -> list[SecretFile]:
-    return [file for file in secrets.logins(platform) if not (folder.root / file.path).exists()]
-
-
-async def _missing_secrets(
-    folder: PlatformFolder, platform: Platform, everyone: tuple[str, ...]
-) -> dict[str, str | None]:
-    absent = _absent(folder, platform)
-    if not absent:
-        return {}
-    login = keys.credentials(platform.name)
-    texts = await asyncio.gather(
-        *(sops.encrypt(file.secret({secrets.USERS_KEY: login.htpasswd()}), everyone) for file in absent)
-    )
-    return dict(zip((file.path for file in absent), texts, strict=True))
-
-
-def _outdated(folder: PlatformFolder, platform: Platform, everyone: tuple[str, ...]) -> list[str]:
-    return [
-        file.path
-        for file in secrets.logins(platform)
-        if (folder.root / file.path).exists() and set(sops.recipients(folder.root / file.path)) != set(everyone)
-    ]
-
-
-def _check_readable(folder: PlatformFolder, paths: list[str], known: Keys | None) -> None:
-    """Raises NervError where the operator's key cannot read a file that needs new recipients."""
-    for path in paths:
-        if known is None or known.operator not in sops.recipients(folder.root / path):
-            raise NervError(
-                f"{path} must be encrypted for other recipients, and no key here can read it",
-                "restore the operator's keys from your backup, or remove the file to have a new one made",
-            )
+def _outdated(folder: PlatformFolder, platform: Platform, groups: tuple[Group, ...]) -> list[File]:
+    return [file for file in files.present(folder.root, platform, groups) if file.outdated]
 
 
 def check(folder: PlatformFolder) -> list[Problem]:
@@ -187,6 +165,6 @@ def check(folder: PlatformFolder) -> list[Problem]:
     if not (folder.root / manifest.FILE).exists():
         found.append(Problem(manifest.FILE, 0, 0, "nothing is rendered yet", "run `nerv render`"))
     else:
-        planned = _plan(folder, platform, _recipients(folder, keys.load(platform.name)))
+        planned = _plan(folder, platform, public_keys(folder, platform))
         found += planned.refused
     return sorted(set(found))

@@ -6,22 +6,19 @@ from nerv.components import definition
 from nerv.components.catalog import Platform
 from nerv.rendering import cluster, folders, readme, secrets
 from nerv.rendering.folders import Tree
+from nerv.rendering.public import PublicKeys
 
 SCHEMA_FILE = "nerv.schema.json"
 
 
-def tree(platform: Platform, recipients: tuple[str, ...]) -> Tree:
-    """Every generated file, by path, sorted.
-
-    `recipients` are the age public keys of operator and Flux; those of the definition are added.
-    """
-    everyone = tuple(dict.fromkeys((*recipients, *platform.spec.secrets.recipients)))
+def tree(platform: Platform, public: PublicKeys) -> Tree:
+    """Every generated file, by path, sorted. `public` are the keys that no definition names."""
     made = {
         "README.md": readme.text(platform),
         SCHEMA_FILE: definition.schema(),
         **cluster.files(platform),
         **folders.apps(platform),
         **folders.apps_config(platform, secrets=bool(secrets.logins(platform))),
-        **secrets.files(platform, everyone),
+        **secrets.files(platform, public),
     }
     return dict(sorted(made.items()))

@@ -51,12 +51,15 @@ def digests(root: Path, paths: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def apply(root: Path, planned: Changes) -> None:
-    """Carry the changes out. Raises ProblemsError for what is refused, NervError when the folder cannot be written."""
+def apply(root: Path, planned: Changes, encrypted: Mapping[str, str] | None = None) -> None:
+    """Carry the changes out, together with the texts of encrypted files.
+
+    Raises ProblemsError for what is refused, NervError when the folder cannot be written.
+    """
     if planned.refused:
         raise ProblemsError(list(planned.refused))
     # the manifest goes last: until then, what it says of the files is still true or healed by the next run
-    steps: dict[str, str | None] = dict(planned.write) | dict.fromkeys(planned.remove)
+    steps: dict[str, str | None] = {**planned.write, **(encrypted or {}), **dict.fromkeys(planned.remove)}
     text = planned.manifest.text()
     if digests(root, (manifest.FILE,)).get(manifest.FILE) != manifest.digest(text):
         steps[manifest.FILE] = text
