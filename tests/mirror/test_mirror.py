@@ -12,7 +12,12 @@ import aiohttp
 import pytest
 
 from nerv import certificates, documents, process
+from nerv.builders import git, ssh
+from nerv.builders.git import Access, GitError
 from nerv.errors import NervError, ProcessError
+from nerv.http import tls
+from nerv.http.messages import Response
+from nerv.http.server import listen
 from nerv.kube.client import Client
 from nerv.mirror import ChartOrigin, Mirror, MirrorConfig
 
@@ -49,6 +54,8 @@ def config(tmp_path: Path, repository: Path) -> MirrorConfig:
         kept=tmp_path / "charts",
         ca=certificates.create_ca("test"),
         unix=tmp_path / "m.sock",
+        ssh=tmp_path / "s.sock",
+        ssh_host_key=ssh.generate().private,
         ca_bundle=tmp_path / "bundle.pem",
         offline=True,
     )
@@ -117,3 +124,78 @@ async def test_a_damaged_chart_is_refused(mirror: Mirror, config: MirrorConfig, 
     (config.kept / "web-1.2.3.tgz").write_bytes(b"x")
     with pytest.raises(NervError, match="digest differs"):
         await Mirror(replace(config, unix=config.unix.with_name("n.sock")), client).start()
+
+
+@pytest.fixture
+def over_ssh(config: MirrorConfig) -> MirrorConfig:
+    return replace(config, repository_url="ssh://git@git.example.test/you/home.git")
+
+
+def _ssh_access(mirror: Mirror, config: MirrorConfig, host_key: str) -> Access:
+    known_hosts = ssh.known_host("git.example.test", 22, ssh.identity(host_key).public)
+    return Access(mirror.proxy_url, identity=ssh.generate(), known_hosts=known_hosts)
+
+
+async def test_git_clones_over_ssh_under_the_public_url(over_ssh: MirrorConfig, client: Client, tmp_path: Path) -> None:
+    mirror = Mirror(over_ssh, client)
+    await mirror.start()
+    try:
+        access = _ssh_access(mirror, over_ssh, over_ssh.ssh_host_key)
+        for url in (over_ssh.repository_url, over_ssh.repository_url.removesuffix(".git")):
+            found = await git.fetch(tmp_path / "bare", url, "refs/heads/main", access)
+            assert found.subject == "one"
+        with pytest.raises(GitError, match="not found"):
+            await git.references("ssh://git@git.example.test/you/other.git", access)
+        push = ["git", "push", "-q", over_ssh.repository_url, "main:other"]
+        with access.prepared(over_ssh.repository_url) as environment:
+            refused = await process.run(push, cwd=over_ssh.repository, env=environment, check=False)
+        assert "for reading" in refused.stderr
+    finally:
+        await mirror.stop()
+
+
+async def test_another_host_key_is_refused(over_ssh: MirrorConfig, client: Client, tmp_path: Path) -> None:
+    mirror = Mirror(over_ssh, client)
+    await mirror.start()
+    try:
+        access = _ssh_access(mirror, over_ssh, ssh.generate().private)
+        with pytest.raises(GitError, match="knownhosts: key mismatch"):
+            await git.fetch(tmp_path / "bare", over_ssh.repository_url, "refs/heads/main", access)
+        unknown = replace(access, known_hosts="elsewhere.example.test ssh-ed25519 AAAA\n")
+        with pytest.raises(GitError, match="knownhosts: key is unknown"):
+            await git.fetch(tmp_path / "bare", over_ssh.repository_url, "refs/heads/main", unknown)
+    finally:
+        await mirror.stop()
+
+
+async def _answer(url: str, mirror: Mirror) -> int:
+    """The proxy's answer to CONNECT, or that of the server behind it."""
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.get(url, proxy=mirror.proxy_url, ssl=False) as answer:
+                return answer.status
+        except aiohttp.ClientHttpProxyError as error:
+            return error.status
+
+
+async def test_this_machine_is_reached_only_where_the_definition_names_it(config: MirrorConfig, client: Client) -> None:
+    leaf = certificates.issue(config.ca, "localhost", names=["localhost"])
+    server = await listen(lambda request: Response(200, b"{}"), ssl=tls.server_context(leaf.certificate, leaf.key))
+    named = replace(config, repository=None, repository_url=f"https://localhost:{server.port}/you/home.git")
+    other = replace(config, repository=None, offline=False)
+    try:
+        for one, expected in ((named, 200), (other, 403)):
+            mirror = Mirror(one, client)
+            await mirror.start()
+            assert await _answer(f"https://localhost:{server.port}/", mirror) == expected
+            await mirror.stop()
+    finally:
+        await server.close()
+
+
+async def test_a_repository_that_is_not_served_is_refused_offline(config: MirrorConfig, client: Client) -> None:
+    mirror = Mirror(replace(config, repository=None), client)
+    await mirror.start()
+    assert await _answer(URL, mirror) == 403
+    assert mirror.refused == {"git.example.test"}
+    await mirror.stop()

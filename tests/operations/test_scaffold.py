@@ -158,7 +158,7 @@ async def test_operator_and_flux_can_read_the_logins(tmp_path: Path, key: str) -
 
 async def test_the_cluster_is_given_fluxs_key_alone(tmp_path: Path) -> None:
     await made(tmp_path)
-    age, _ = keys.cluster_secrets("home")
+    age, _ = keys.cluster_secrets("home", {})
     text = base64.b64decode(age["data"]["age.agekey"]).decode()
     known = keys.require("home")
     identity = pyrage.x25519.Identity.from_str(text.splitlines()[-1])
@@ -194,7 +194,7 @@ async def test_lost_keys_are_said_before_anything_is_written(tmp_path: Path) -> 
         await rendering.render(folder)
     assert not (folder.root / LOGIN).exists()
     with pytest.raises(NervError, match="are not in"):
-        keys.cluster_secrets("home")
+        keys.cluster_secrets("home", {})
 
 
 async def test_hand_edits_are_refused_and_ejected_files_left_alone(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from typing_extensions import override
 import nerv.components.flux
 from nerv import documents
 from nerv.apiserver.identity import ADMIN, User
+from nerv.builders import ssh
 from nerv.controllers import flux
 from nerv.controllers.flux.api import GIT_REPOSITORIES, KUSTOMIZATIONS, READY, REQUESTED_AT
 from nerv.controllers.runtime import Controller, Informers, VirtualClock
@@ -36,6 +37,9 @@ from nerv.mirror import ChartOrigin, Mirror, MirrorConfig
 T = TypeVar("T")
 
 URL = "https://git.example.test/you/home.git"
+SSH_URL = "ssh://git@git.example.test/you/home.git"
+HOST_KEY = ssh.generate()
+"""By which the mirror is known over SSH."""
 CHARTS = "https://charts.example.test/stable"
 NAMESPACE = "flux-system"
 PATIENCE = 20.0
@@ -220,8 +224,8 @@ async def install(client: Client) -> None:
 
 
 @asynccontextmanager
-async def world(folder: Path, charts: tuple[ChartOrigin, ...] = ()) -> AsyncIterator[World]:
-    """Everything running, with an empty repository."""
+async def world(folder: Path, charts: tuple[ChartOrigin, ...] = (), *, url: str = URL) -> AsyncIterator[World]:
+    """Everything running, with an empty repository, which the mirror serves as `url`."""
     repository = Repository(folder / "home")
     repository.commit("empty")
     clock = AskedClock()
@@ -231,12 +235,14 @@ async def world(folder: Path, charts: tuple[ChartOrigin, ...] = ()) -> AsyncIter
         mirror = Mirror(
             MirrorConfig(
                 repository=repository.path,
-                repository_url=URL,
+                repository_url=url,
                 branch="main",
                 charts=charts,
                 kept=folder / "charts",
                 ca=authority(),
                 unix=folder / "m.sock",
+                ssh=folder / "s.sock",
+                ssh_host_key=HOST_KEY.private,
                 ca_bundle=folder / "bundle.pem",
                 offline=True,
             ),

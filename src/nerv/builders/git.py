@@ -1,7 +1,8 @@
 """Git repositories through the git program: what a reference points to, and the files of a commit.
 
-Credentials travel in the environment of the child process, never in its arguments. A bare repository is kept for each
-source, so that a new commit costs one fetch of what changed, and a look at an unchanged branch transfers nothing.
+Credentials travel in the environment of the child process and in private files that end with it, never in its
+arguments. A bare repository is kept for each source, so that a new commit costs one fetch of what changed, and a look
+at an unchanged branch transfers nothing.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ import base64
 import os
 import re
 import tarfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nerv import process
+from nerv.builders import ssh
+from nerv.builders.ssh import Identity
 from nerv.errors import NervError, ProcessError
 
 _FIXED = {
@@ -23,6 +28,8 @@ _FIXED = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_ASKPASS": "",
     "SSH_ASKPASS": "",
+    "GIT_SSH_VARIANT": "ssh",
+    "SHELL": "/bin/sh",  # runs ssh's ProxyCommand
     "LC_ALL": "C",
 }
 _LOCAL = "refs/nerv/head"
@@ -39,8 +46,29 @@ class Access:
     proxy: str = ""
     ca_file: Path | None = None
     username: str = ""
-    password: str = ""
-    bearer_token: str = ""
+    password: str = field(default="", repr=False)
+    bearer_token: str = field(default="", repr=False)
+    authorities: str = ""
+    """certificates (PEM) that are trusted beside those of `ca_file`, or of the system"""
+    identity: Identity | None = None
+    """who logs in by ssh"""
+    known_hosts: str = ""
+
+    @contextmanager
+    def prepared(self, url: str) -> Iterator[dict[str, str]]:
+        """As `environment`, with the files that it names; they are gone at the end."""
+        if not self.authorities and self.identity is None:
+            yield self.environment(url)
+            return
+        with tempfile.TemporaryDirectory(prefix="nerv-git-") as name:
+            folder, more = Path(name), {}
+            if self.authorities:
+                bundle = folder / "ca.crt"
+                bundle.write_text(f"{trusted_bundle(self.ca_file)}\n{self.authorities}\n", encoding="utf-8")
+                more["GIT_SSL_CAINFO"] = str(bundle)
+            if self.identity is not None:
+                more["GIT_SSH_COMMAND"] = ssh.command(url, folder, self.identity, self.known_hosts, self.proxy)
+            yield self.environment(url) | more
 
     def environment(self, url: str) -> dict[str, str]:
         """Variables for the git program that talks to `url`."""
@@ -60,6 +88,15 @@ class Access:
         if self.username or self.password:
             return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
         return ""
+
+
+_SYSTEM_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+
+
+def trusted_bundle(ca_file: Path | None = None) -> str:
+    """The authorities in `ca_file`, else those of the system; empty where it has none."""
+    found = [ca_file] if ca_file else [Path(name) for name in _SYSTEM_BUNDLES if Path(name).exists()]
+    return found[0].read_text(encoding="utf-8", errors="replace") if found else ""
 
 
 def _configuration(settings: Mapping[str, str]) -> dict[str, str]:
@@ -136,7 +173,8 @@ async def export(repository: Path, commit: str, target: Path) -> None:
 
 async def _run(arguments: Sequence[str], url: str, access: Access, timeout: float) -> str:
     try:
-        done = await process.run(["git", *arguments], env=access.environment(url), timeout=timeout)
+        with access.prepared(url) as environment:
+            done = await process.run(["git", *arguments], env=environment, timeout=timeout)
     except ProcessError as error:
         raise GitError(reason(error.output)) from None
     except NervError as error:
@@ -144,7 +182,15 @@ async def _run(arguments: Sequence[str], url: str, access: Access, timeout: floa
     return done.stdout
 
 
+_NOT_LET_IN = "ssh: unable to authenticate, attempted methods [none publickey], no supported methods remain"
+# what git and ssh say, in the words of Flux's Git client
 _REASONS = (
+    (re.compile(r"connect: (.*)"), r"\1"),
+    (re.compile(r"REMOTE HOST IDENTIFICATION HAS CHANGED"), "ssh: handshake failed: knownhosts: key mismatch"),
+    (re.compile(r"Host key verification failed"), "ssh: handshake failed: knownhosts: key is unknown"),
+    (re.compile(r"Permission denied \(.*?\)"), f"ssh: handshake failed: {_NOT_LET_IN}"),
+    (re.compile(r"cannot run ssh"), "the OpenSSH client is not installed here (Debian: openssh-client)"),
+    (re.compile(r"ssh: (?:connect to host|Could not resolve hostname) .*"), r"\g<0>"),
     (re.compile(r"couldn't find remote ref (\S+)"), 'couldn\'t find remote ref "\\1"'),
     (re.compile(r"Authentication failed|could not read Username|returned error: 401"), "authentication required"),
     (re.compile(r"returned error: 403"), "authorization failed"),

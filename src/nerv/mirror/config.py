@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from nerv.certificates import KeyPair
+
+HTTPS, SSH = 443, 22
 
 
 @dataclass(frozen=True)
@@ -35,31 +38,47 @@ class ChartOrigin:
 
 @dataclass(frozen=True)
 class MirrorConfig:
-    """`unix` is where the mirror listens (TLS). `kept` is the folder of resolved charts."""
+    """`unix` is where the mirror listens (TLS), `ssh` where it speaks SSH. `kept` is the folder of resolved charts."""
 
-    repository: Path
-    """the platform's own repository on this machine"""
+    repository: Path | None
+    """the platform's own repository on this machine; None: its host is tunnelled as every other"""
     repository_url: str
-    """its public URL (https)"""
+    """its public URL (https or ssh)"""
     branch: str
     charts: tuple[ChartOrigin, ...]
     kept: Path
     ca: KeyPair
     unix: Path
+    ssh: Path
+    ssh_host_key: str
+    """private key (PEM) by which the mirror is known over SSH"""
     ca_bundle: Path
     """written by the mirror: the platform's authority and those of the system"""
     offline: bool = False
 
     @property
-    def git_host(self) -> str:
-        return urlsplit(self.repository_url).hostname or ""
+    def git(self) -> tuple[str, int]:
+        """Host and port of the repository's URL."""
+        parts = urlsplit(self.repository_url)
+        return parts.hostname or "", parts.port or (SSH if parts.scheme == "ssh" else HTTPS)
 
     @property
-    def git_path(self) -> str:
-        """Path of the repository's URL without a slash or `.git` at the end."""
-        return urlsplit(self.repository_url).path.rstrip("/").removesuffix(".git")
+    def speaks_ssh(self) -> bool:
+        """Whether the repository is served over SSH."""
+        return self.repository is not None and self.repository_url.startswith("ssh://")
+
+    def names_repository(self, path: str) -> bool:
+        """Whether a path is that of the repository's URL, with `.git` at its end or without."""
+        return _bare(path) == _bare(urlsplit(self.repository_url).path)
 
     @property
-    def hosts(self) -> frozenset[str]:
-        """Every host that the mirror answers for."""
-        return frozenset({self.git_host, *(chart.host for chart in self.charts)}) - {""}
+    def served(self) -> Mapping[tuple[str, int], Path]:
+        """Every host and port that the mirror answers for, and the socket at which it does."""
+        found = {(chart.host, HTTPS): self.unix for chart in self.charts if chart.host}
+        if self.repository is not None:
+            found[self.git] = self.ssh if self.speaks_ssh else self.unix
+        return found
+
+
+def _bare(path: str) -> str:
+    return path.rstrip("/").removesuffix(".git").lstrip("/")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nerv import certificates
+from nerv.builders import git
 from nerv.http import tls
 from nerv.http.messages import Request, Response
 from nerv.http.server import Server, listen
@@ -18,7 +21,8 @@ from nerv.mirror.config import ChartOrigin, MirrorConfig
 from nerv.mirror.proxy import Proxy
 from nerv.tasks import Supervisor
 
-_SYSTEM_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+if TYPE_CHECKING:
+    import asyncssh
 
 
 class Mirror:
@@ -28,7 +32,8 @@ class Mirror:
         self._config = config
         self._client = client
         self._server: Server | None = None
-        self._proxy = Proxy(lambda: config.hosts, config.unix, offline=config.offline)
+        self._ssh: asyncssh.SSHAcceptor | None = None
+        self._proxy = Proxy(lambda: config.served, loopback={config.git}, offline=config.offline)
         self._tasks = Supervisor()
         self._charts: dict[ChartOrigin, KeptChart] = {}
 
@@ -43,9 +48,9 @@ class Mirror:
         return self._config.ca_bundle
 
     @property
-    def hosts(self) -> frozenset[str]:
-        """Host names that lead here."""
-        return self._config.hosts
+    def served(self) -> Mapping[tuple[str, int], Path]:
+        """Hosts and ports that lead here, and the sockets at which they are answered."""
+        return self._config.served
 
     @property
     def refused(self) -> frozenset[str]:
@@ -57,27 +62,42 @@ class Mirror:
         config = self._config
         self._charts = await charts.resolve(config.charts, config.kept, offline=config.offline)
         _write_bundle(config.ca_bundle, config.ca.certificate)
-        leaf = certificates.issue(config.ca, "nerv-mirror", names=sorted(config.hosts))
+        leaf = certificates.issue(config.ca, "nerv-mirror", names=sorted({host for host, _ in config.served}))
         context: ssl.SSLContext = tls.server_context(leaf.certificate, leaf.key)
         self._server = await listen(self._handle, unix=config.unix, ssl=context)
         await self._proxy.start()
+        if config.repository is None:
+            return
+        if config.speaks_ssh:
+            await self._listen_ssh()
         watch = CommitWatch(self._client, config.repository, config.branch, config.repository_url)
         self._tasks.start("commits", watch.run)
+
+    async def _listen_ssh(self) -> None:
+        from nerv.mirror import git_ssh  # 15 MB that only ssh:// URLs need
+
+        config = self._config
+        self._ssh = await git_ssh.listen(
+            config.ssh, config.ssh_host_key, lambda path: config.repository if config.names_repository(path) else None
+        )
 
     async def stop(self) -> None:
         """End everything."""
         await self._tasks.stop()
         await self._proxy.stop()
+        if self._ssh:
+            self._ssh.close()
+            await self._ssh.wait_closed()
         if self._server:
             await self._server.close()
 
     async def _handle(self, request: Request) -> Response:
         host = request.headers.get("host", "").partition(":")[0]
         config = self._config
-        if host == config.git_host:
-            for prefix in (f"{config.git_path}.git", config.git_path):
-                if request.path.startswith(f"{prefix}/"):
-                    return await git_http.serve(request, request.path.removeprefix(prefix), config.repository)
+        if host == config.git[0] and config.repository is not None:
+            for action in git_http.ACTIONS:
+                if request.path.endswith(action) and config.names_repository(request.path.removesuffix(action)):
+                    return await git_http.serve(request, action, config.repository)
         return await asyncio.to_thread(self._chart_file, host, request.path)
 
     def _chart_file(self, host: str, path: str) -> Response:
@@ -95,7 +115,5 @@ class Mirror:
 
 def _write_bundle(path: Path, authority: str) -> None:
     """The platform's authority and the system's: tunnelled hosts keep their own certificates."""
-    system = next((Path(name) for name in _SYSTEM_BUNDLES if Path(name).exists()), None)
-    text = authority if system is None else authority + "\n" + system.read_text(encoding="utf-8", errors="replace")
     path.touch(mode=0o600)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(f"{authority}\n{git.trusted_bundle()}", encoding="utf-8")

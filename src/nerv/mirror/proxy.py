@@ -1,28 +1,42 @@
-"""A loopback HTTP proxy (CONNECT only): mirrored hosts lead to the mirror, others out untouched, or nowhere offline."""
+"""A loopback HTTP proxy (CONNECT only): mirrored hosts lead to the mirror, others out untouched, or nowhere offline.
+
+This machine's own loopback addresses are no part of the world outside: what is in a repository may name any URL, and
+servers that listen on loopback trust who reaches them. Only a place that the user's own definition names is reached.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Mapping, Set
+from ipaddress import ip_address
 from pathlib import Path
 
 _log = logging.getLogger(__name__)
 _HEAD = 1 << 14
 _CHUNK = 1 << 16
 _CONNECT_SECONDS = 10.0
-_HTTPS = 443
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Proxy:
-    """`hosts` are served by `mirror` (a unix socket). With `offline` every other host is refused and reported."""
+    """`served` are hosts and ports that unix sockets answer. With `offline` every other host is refused and reported.
 
-    def __init__(self, hosts: Callable[[], frozenset[str]], mirror: Path, *, offline: bool) -> None:
-        self._hosts = hosts
-        self._mirror = mirror
+    `loopback` are hosts and ports that may lead to this machine itself, offline too.
+    """
+
+    def __init__(
+        self,
+        served: Callable[[], Mapping[tuple[str, int], Path]],
+        *,
+        loopback: Set[tuple[str, int]] = frozenset(),
+        offline: bool,
+    ) -> None:
+        self._served = served
+        self._loopback = loopback
         self._offline = offline
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -69,19 +83,50 @@ class Proxy:
 
     async def _open(self, host: str, port: int, writer: asyncio.StreamWriter) -> Ends | None:
         """The other end, or None when the client was told why there is none."""
-        if host in self._hosts() and port == _HTTPS:
-            return await asyncio.open_unix_connection(str(self._mirror))
-        if self._offline:
-            if host not in self.refused:
-                self.refused.add(host)
-                _log.warning("offline: a connection to %s:%d was refused", host, port)
-            await _refuse(writer, "403 Forbidden", f"offline: {host} is not mirrored")
+        mirrored = self._served().get((host, port))
+        if mirrored is not None:
+            return await asyncio.open_unix_connection(str(mirrored))
+        named = (host, port) in self._loopback
+        if self._offline and not (named and await _is_local(host, port)):
+            await self._refuse_offline(host, port, writer)
             return None
         try:
-            return await asyncio.wait_for(asyncio.open_connection(host, port), _CONNECT_SECONDS)
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                addresses = await _resolve(host, port)
+                if not named and any(ip_address(address).is_loopback for address in addresses):
+                    await _refuse(writer, "403 Forbidden", f"{host}:{port} is this machine itself, which is not served")
+                    return None
+                return await _connect(addresses, port)
         except (OSError, TimeoutError) as error:
             await _refuse(writer, "502 Bad Gateway", f"{host}:{port} does not answer: {error or 'no answer'}")
             return None
+
+    async def _refuse_offline(self, host: str, port: int, writer: asyncio.StreamWriter) -> None:
+        if host not in self.refused:
+            self.refused.add(host)
+            _log.warning("offline: a connection to %s:%d was refused", host, port)
+        await _refuse(writer, "403 Forbidden", f"offline: {host} is not mirrored")
+
+
+async def _resolve(host: str, port: int) -> list[str]:
+    """The addresses of a name. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]).partition("%")[0] for *_, address in found]
+
+
+async def _is_local(host: str, port: int) -> bool:
+    try:
+        return all(ip_address(address).is_loopback for address in await _resolve(host, port))
+    except OSError:
+        return False
+
+
+async def _connect(addresses: list[str], port: int) -> Ends:
+    """A connection to the first of the addresses that answers. Raises OSError."""
+    for address in addresses[:-1]:
+        with contextlib.suppress(OSError):
+            return await asyncio.open_connection(address, port)
+    return await asyncio.open_connection(addresses[-1], port)
 
 
 async def _refuse(writer: asyncio.StreamWriter, status: str, why: str) -> None:

@@ -165,7 +165,8 @@ class Cluster:
         await bootstrap.install_addons(client)
         if not await bootstrap.bootstrapped(client):
             self.note = "handing the repository to Flux"
-            await bootstrap.bootstrap(client, plan.repository(self.folder.root), keys.cluster_secrets(plan.name))
+            login = keys.mirror_login(plan.repository_url, identity.ssh_host_key)
+            await bootstrap.bootstrap(client, plan.repository(self.folder.root), keys.cluster_secrets(plan.name, login))
         self.note = "Ctrl-C stops it"
         await asyncio.sleep(_SETTLE_SECONDS)
         self._settled = True
@@ -204,14 +205,17 @@ class Cluster:
             kept=state / "charts",
             ca=identity.ca,
             unix=self.folder.run_folder / "mirror.sock",
+            ssh=self.folder.run_folder / "mirror-ssh.sock",
+            ssh_host_key=identity.ssh_host_key,
             ca_bundle=state / "mirror-ca.crt",
             offline=self._options.offline,
         )
         mirror = Mirror(config, client)
         await mirror.start()
         stack.push_async_callback(mirror.stop)
-        await table.register(plan.mirror_address, 443, config.unix)
-        await network.set_names(dict.fromkeys(mirror.hosts, (plan.mirror_address,)))
+        for (_, port), socket in mirror.served.items():
+            await table.register(plan.mirror_address, port, socket)
+        await network.set_names({host: (plan.mirror_address,) for host, _ in mirror.served})
         return mirror
 
     async def _start_nodes(

@@ -15,6 +15,7 @@ import base64
 import os
 import secrets
 import string
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import bcrypt
 from pyrage import IdentityError, x25519
 
 from nerv import documents
+from nerv.builders import ssh
 from nerv.components import definition
 from nerv.components.flux import resources as flux
 from nerv.components.flux.controllers import NAMESPACE
@@ -139,18 +141,28 @@ def credentials(name: str) -> Credentials:
         raise NervError(f"{path} is not readable as user and password", "remove it; a new one is made") from None
 
 
-def cluster_secrets(name: str) -> tuple[Object, ...]:
-    """What a bootstrap puts into flux-system and never into Git: the key that decrypts, and the repository's login.
+def cluster_secrets(name: str, login: Mapping[str, str]) -> tuple[Object, ...]:
+    """What a bootstrap puts into flux-system and never into Git: the key that decrypts, and the repository's `login`.
 
-    On this machine the mirror serves the repository and asks for no login, so that one holds no token.
     Raises NervError where there are no keys.
     """
     age = {"age.agekey": require(name).flux_key()}
-    login = {"username": "git", "password": "not-needed-on-this-machine"}
     return _secret(flux.AGE_SECRET, age), _secret(flux.SYNC, login)
 
 
-def _secret(name: str, data: dict[str, str]) -> Object:
+def mirror_login(url: str, host_key: str) -> dict[str, str]:
+    """The login by which Flux reads the repository from the mirror of this machine, which lets everybody in.
+
+    `host_key` is the private key by which the mirror is known over SSH.
+    """
+    if not url.startswith("ssh://"):
+        return {"username": "git", "password": "not-needed-on-this-machine"}
+    made = ssh.generate()
+    known_hosts = ssh.known_host(*ssh.place(url), ssh.identity(host_key).public)
+    return {"identity": made.private, "identity.pub": made.public, "known_hosts": known_hosts}
+
+
+def _secret(name: str, data: Mapping[str, str]) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Secret",

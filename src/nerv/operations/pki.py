@@ -32,6 +32,8 @@ class Pki:
     admin: KeyPair
     kubelet_client: KeyPair
     service_account_key: str
+    ssh_host_key: str
+    """by which the mirror is known over SSH"""
 
 
 def load(folder: Path, *, service_address: str, cluster_domain: str) -> Pki:
@@ -56,7 +58,8 @@ def load(folder: Path, *, service_address: str, cluster_domain: str) -> Pki:
             "kube-apiserver-kubelet-client",
             lambda: _client(ca, "kube-apiserver-kubelet-client", ["system:masters"]),
         ),
-        service_account_key=_service_account_key(folder),
+        service_account_key=_private_key(folder / "service-account.key"),
+        ssh_host_key=_private_key(folder / "ssh-host.key"),
     )
 
 
@@ -89,8 +92,7 @@ def _kept(folder: Path, name: str, make: Callable[[], KeyPair]) -> KeyPair:
     return made
 
 
-def _service_account_key(folder: Path) -> str:
-    path = folder / "service-account.key"
+def _private_key(path: Path) -> str:
     if not path.exists():
         write_private(path, certificates.private_key_pem(ec.generate_private_key(ec.SECP256R1())))
     return path.read_text(encoding="utf-8")

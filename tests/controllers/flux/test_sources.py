@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import tarfile
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.support.flux import CHARTS, NAMESPACE, URL, World, config_map, world
+from tests.support.flux import CHARTS, HOST_KEY, NAMESPACE, SSH_URL, URL, World, config_map, world
 
 from nerv import documents
-from nerv.builders import helm
+from nerv.builders import helm, ssh
 from nerv.builders.git import Access
 from nerv.controllers.flux.api import (
     BUCKETS,
@@ -225,11 +226,41 @@ async def test_what_cannot_be_fetched_here_says_so(flux: World) -> None:
     for resource, name in ((OCI_REPOSITORIES, "oci"), (BUCKETS, "bucket")):
         await flux.failed(resource, name, "UnsupportedSourceKind")
         assert objects.is_true(flux.get(resource, name), "Stalled")
-    await flux.source("ssh", url="ssh://git@git.example.test/x.git")
-    await flux.failed(GIT_REPOSITORIES, "ssh", "URLInvalid")
-    stalled = flux.get(GIT_REPOSITORIES, "ssh")
-    assert stalled["status"]["observedGeneration"] == 1
-    assert objects.condition(stalled, "Reconciling") is None
+
+
+def ssh_secret(name: str, **values: str) -> Object:
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    metadata = {"name": name, "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
+
+
+async def test_a_repository_over_ssh(tmp_path: Path) -> None:
+    known_hosts = ssh.known_host("git.example.test", 22, HOST_KEY.public)
+    async with world(tmp_path, url=SSH_URL) as flux:
+        commit = flux.repository.commit("first", {"a.yaml": "x"})
+        secret = ssh_secret("key", identity=ssh.generate().private, known_hosts=known_hosts)
+        await flux.client.create(SECRETS, secret)
+        await flux.source(url=SSH_URL, secretRef={"name": "key"})
+        found = await flux.ready(GIT_REPOSITORIES, "home")
+        assert found["status"]["artifact"]["revision"] == f"main@sha1:{commit}"
+        assert not list(Path(tempfile.gettempdir()).glob("nerv-git-*/identity"))
+
+
+async def test_ssh_without_a_known_host_says_why(tmp_path: Path) -> None:
+    another = ssh.known_host("git.example.test", 22, ssh.generate().public)
+    identity = ssh.generate().private
+    async with world(tmp_path, url=SSH_URL) as flux:
+        for name, values, reason, said in (
+            ("bare", {"identity": identity}, "AuthenticationFailed", "'ssh' auth option: 'known_hosts' is required"),
+            ("none", {"known_hosts": another}, "AuthenticationFailed", "'ssh' auth option: 'identity' is required"),
+            ("bad", {"identity": "x", "known_hosts": another}, "GitOperationFailed", "ssh: no key found"),
+            ("other", {"identity": identity, "known_hosts": another}, "GitOperationFailed", "knownhosts: key mismatch"),
+        ):
+            await flux.client.create(SECRETS, ssh_secret(name, **values))
+            await flux.source(name, url=SSH_URL, secretRef={"name": name})
+            message = await flux.failed(GIT_REPOSITORIES, name, reason)
+            assert said in message
+            assert identity.splitlines()[1] not in message
 
 
 async def test_credentials_of_a_secret_reach_git(flux: World) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from nerv.builders import git
+from nerv.builders import git, ssh
 from nerv.builders.git import Access, Commit, GitError
 from nerv.controllers.flux import ignore, versions
 from nerv.controllers.flux.artifacts import Storage
@@ -30,6 +30,7 @@ from nerv.controllers.flux.sources.common import (
     drifted,
     timeout,
 )
+from nerv.errors import NervError
 from nerv.kube import errors
 from nerv.kube.client import Client
 from nerv.kube.objects import Object
@@ -161,8 +162,6 @@ class GitFetcher:
     async def _access(self, draft: Draft) -> Access:
         """Proxy, authorities and credentials. Raises Failed, Stuck."""
         url = urlsplit(draft.spec["url"])
-        if url.scheme == "ssh":
-            raise Stuck(FETCH_FAILED, "URLInvalid", "ssh URLs cannot be fetched here, use https")
         if draft.spec.get("provider") not in (None, "", "generic"):
             message = f"provider '{draft.spec['provider']}' is not supported here, use secretRef"
             raise Stuck(FETCH_FAILED, "InvalidProviderConfiguration", message)
@@ -170,13 +169,29 @@ class GitFetcher:
         if draft.spec.get("secretRef"):
             data = await self._secret(draft, draft.spec["secretRef"]["name"])
         values = {key: base64.b64decode(value).decode("utf-8", "replace") for key, value in data.items()}
+        if url.scheme == "ssh":
+            return self._ssh_access(values)
         return Access(
             self.outside.proxy_url,
             self.outside.ca_file,
             values.get("username", ""),
             values.get("password", ""),
             values.get("bearerToken", ""),
+            values.get("ca.crt") or values.get("caFile", ""),
         )
+
+    def _ssh_access(self, values: Mapping[str, str]) -> Access:
+        """By a key, to a server whose key is known. Raises Failed."""
+        missing = next((key for key in ("identity", "known_hosts") if not values.get(key)), None)
+        if missing:
+            why = f"failed to configure authentication options: invalid 'ssh' auth option: '{missing}' is required"
+            raise Failed(FETCH_FAILED, "AuthenticationFailed", why)
+        try:
+            identity = ssh.identity(values["identity"], values.get("password", ""))
+        except NervError as error:
+            why = f"failed to checkout and determine revision: {error.message}"
+            raise Failed(FETCH_FAILED, "GitOperationFailed", why) from None
+        return Access(self.outside.proxy_url, identity=identity, known_hosts=values["known_hosts"])
 
     async def _secret(self, draft: Draft, name: str) -> Mapping[str, str]:
         try:
