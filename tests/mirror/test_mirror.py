@@ -111,17 +111,17 @@ async def test_offline_refuses_and_reports_what_is_not_mirrored(mirror: Mirror) 
 async def test_a_kept_chart_does_not_change_with_its_stand_in(
     mirror: Mirror, config: MirrorConfig, client: Client
 ) -> None:
-    before = (config.kept / "web-1.2.3.tgz").read_bytes()
+    before = _kept(config).read_bytes()
     (config.charts[0].stand_in / "templates" / "new.yaml").write_text("kind: New\n")
     await mirror.stop()
     again = Mirror(replace(config, unix=config.unix.with_name("n.sock")), client)
     await again.start()
     await again.stop()
-    assert (config.kept / "web-1.2.3.tgz").read_bytes() == before
+    assert _kept(config).read_bytes() == before
 
 
 async def test_a_damaged_chart_is_refused(mirror: Mirror, config: MirrorConfig, client: Client) -> None:
-    (config.kept / "web-1.2.3.tgz").write_bytes(b"x")
+    _kept(config).write_bytes(b"x")
     with pytest.raises(NervError, match="digest differs"):
         await Mirror(replace(config, unix=config.unix.with_name("n.sock")), client).start()
 
@@ -199,3 +199,8 @@ async def test_a_repository_that_is_not_served_is_refused_offline(config: Mirror
     assert await _answer(URL, mirror) == 403
     assert mirror.refused == {"git.example.test"}
     await mirror.stop()
+
+
+def _kept(config: MirrorConfig) -> Path:
+    (file,) = config.kept.glob("web-1.2.3.*.tgz")
+    return file

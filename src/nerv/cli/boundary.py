@@ -19,7 +19,7 @@ from nerv.cli.context import Context
 from nerv.errors import NervError
 
 VERBS: tuple[tuple[str, str, str], ...] = (
-    # verb, module, function
+    # verb, module, function (or a group of them)
     ("init", "nerv.cli.init", "init"),
     ("up", "nerv.cli.up", "up"),
     ("down", "nerv.cli.down", "down"),
@@ -27,6 +27,7 @@ VERBS: tuple[tuple[str, str, str], ...] = (
     ("list", "nerv.cli.listing", "list_platforms"),
     ("reset", "nerv.cli.reset", "reset"),
     ("check", "nerv.cli.check", "check"),
+    ("charts", "nerv.cli.charts", "charts"),
     ("render", "nerv.cli.render", "render"),
     ("eject", "nerv.cli.render", "eject"),
     ("schema", "nerv.cli.schema", "schema"),
@@ -49,7 +50,11 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     app.callback()(_options)
     named = [verb for verb in VERBS if verb[0] in arguments]
     for verb, module, function in named or VERBS:
-        app.command(verb)(getattr(importlib.import_module(module), function))
+        found = getattr(importlib.import_module(module), function)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=verb)
+        else:
+            app.command(verb)(found)
     if len(named) == 1:
         # a Typer of one command would take the verb for an argument
         app.command("version", hidden=True)(_version)

@@ -15,9 +15,11 @@ from nerv.http.messages import Request, Response
 from nerv.http.server import Server, listen
 from nerv.kube.client import Client
 from nerv.mirror import charts, git_http
-from nerv.mirror.charts import KeptChart
+from nerv.mirror import kept as keeping
+from nerv.mirror.chart_watch import ChartWatch
 from nerv.mirror.commits import CommitWatch
 from nerv.mirror.config import ChartOrigin, MirrorConfig
+from nerv.mirror.kept import KeptChart
 from nerv.mirror.proxy import Proxy
 from nerv.tasks import Supervisor
 
@@ -72,6 +74,16 @@ class Mirror:
             await self._listen_ssh()
         watch = CommitWatch(self._client, config.repository, config.branch, config.repository_url)
         self._tasks.start("commits", watch.run)
+        kept = ChartWatch(self._client, config.kept, self._take_up)
+        self._tasks.start("charts", kept.run)
+
+    def _take_up(self) -> list[ChartOrigin]:
+        """Serve what is kept now; the charts that are others than before."""
+        record = keeping.read(self._config.kept)
+        now = {chart: record.get(chart.file_name, before) for chart, before in self._charts.items()}
+        changed = [chart for chart, before in self._charts.items() if now[chart].digest != before.digest]
+        self._charts = now
+        return changed
 
     async def _listen_ssh(self) -> None:
         from nerv.mirror import git_ssh  # 15 MB that only ssh:// URLs need
