@@ -8,15 +8,16 @@ import pytest
 
 from nerv.cli import boundary
 
-README = Path(__file__).parents[2] / "README.md"
+HERE = Path(__file__).parents[2]
+DOCUMENTS = (HERE / "README.md", *(HERE / "docs").rglob("*.md"))
 
 
 @pytest.mark.parametrize("verb", [verb for verb, _, _ in boundary.VERBS])
-def test_every_verb_has_help_and_stands_in_the_readme(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_verb_has_help_and_stands_in_a_document(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert boundary.run([verb, "--help"]) == 0
     shown = capsys.readouterr().out
     assert f"nerv {verb}" in shown
-    assert f"`{verb}" in README.read_text()
+    assert any(f"`{verb}" in text or f"nerv {verb}" in text for text in map(Path.read_text, DOCUMENTS))
 
 
 def test_a_wrong_option_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

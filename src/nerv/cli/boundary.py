@@ -35,6 +35,7 @@ VERBS: tuple[tuple[str, str, str], ...] = (
     ("hosts", "nerv.cli.access", "hosts"),
     ("trust", "nerv.cli.access", "trust"),
     ("console", "nerv.cli.console", "console"),
+    ("engine", "nerv.cli.engine", "engine"),
 )
 
 

@@ -5,6 +5,7 @@
       .nerv/            ignored by Git, 0700; files 0600
         format          number of the state's format
         lock            held while the platform runs; names the pid
+        engine          name of the engine that it runs on
         kubeconfig ca.crt state.json pki/ data/ artifacts/ charts/ volumes/ pods/ logs/
 
 Unix sockets have a limit of 107 characters, so they live in a short folder of the user's run-time directory.
@@ -60,6 +61,11 @@ class PlatformFolder:
     def healthy_marker(self) -> Path:
         """Exists from the moment on at which a running platform has become healthy."""
         return self.run_folder / "healthy"
+
+    @property
+    def engine_file(self) -> Path:
+        """Name of the engine that the platform runs on."""
+        return self.state / "engine"
 
     @property
     def log(self) -> Path:

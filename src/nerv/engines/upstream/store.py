@@ -1,0 +1,135 @@
+"""Where built programs lie, and what is known of them: `$XDG_DATA_HOME/nerv/engines/upstream/<release>/`.
+
+    manifest.json   version, SHA-256, size, origin and toolchain of every program
+    etcd ...        the programs
+    .build/         caches of a build that is not finished
+
+The folder is shared by all platforms of the user. A program counts only with its entry in the manifest, which is
+written after the program has its final name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from nerv.engines.upstream import catalog
+from nerv.errors import NervError
+
+MANIFEST = "manifest.json"
+BUILD = ".build"
+_FORMAT = 1
+_BUILD_HINT = "`nerv engine build upstream` makes what is missing"
+
+
+@dataclass(frozen=True)
+class Built:
+    """One program as it lies here. `origin` is the module it was built from, or the folder it was taken from."""
+
+    program: str
+    version: str
+    sha256: str
+    size: int
+    origin: str
+    toolchain: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of one release."""
+
+    folder: Path
+
+    def path(self, program: str) -> Path:
+        return self.folder / program
+
+    @property
+    def build_folder(self) -> Path:
+        """Caches of a build."""
+        return self.folder / BUILD
+
+    def read(self) -> Mapping[str, Built]:
+        """What the manifest knows and is really there. Raises NervError for a damaged manifest."""
+        path = self.folder / MANIFEST
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            known = [Built(**entry) for entry in told["programs"]]
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError):
+            raise NervError(f"{path} cannot be read", "`nerv engine remove upstream`, then build it again") from None
+        return {built.program: built for built in known if self._is_whole(built)}
+
+    def _is_whole(self, built: Built) -> bool:
+        try:
+            return self.path(built.program).stat().st_size == built.size
+        except OSError:
+            return False
+
+    def missing(self) -> tuple[str, ...]:
+        """Programs that are not here."""
+        known = self.read()
+        return tuple(program for program in catalog.PROGRAMS if program not in known)
+
+    def require(self) -> Mapping[str, Built]:
+        """Everything, or NervError with the way to it."""
+        missing = self.missing()
+        if missing:
+            raise NervError(f"the upstream engine is not built: {', '.join(missing)} missing", _BUILD_HINT)
+        return self.read()
+
+    def add(self, program: str, made: Path, *, version: str, origin: str, toolchain: str, seconds: float) -> Built:
+        """Take a finished program in: first under its final name, then into the manifest."""
+        made.chmod(0o755)
+        built = Built(program, version, _digest(made), made.stat().st_size, origin, toolchain, round(seconds, 1))
+        made.replace(self.path(program))
+        known = {**self.read(), program: built}
+        ordered = [asdict(known[name]) for name in catalog.PROGRAMS if name in known]
+        text = json.dumps({"format": _FORMAT, "release": self.folder.name, "programs": ordered}, indent=1)
+        temporary = self.folder / f".{MANIFEST}.new"
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(self.folder / MANIFEST)
+        return built
+
+    def damaged(self) -> tuple[str, ...]:
+        """Programs whose content is not what the manifest says."""
+        return tuple(name for name, built in self.read().items() if _digest(self.path(name)) != built.sha256)
+
+    def remove(self) -> int:
+        """Delete everything of this release. Returns the bytes that were freed."""
+        freed = sum(file.lstat().st_size for file in self.folder.rglob("*") if not file.is_dir())
+        remove_tree(self.folder)
+        return freed
+
+
+def default() -> Store:
+    """The store of this user and of the release that this NERV runs."""
+    given = os.environ.get("XDG_DATA_HOME")
+    base = Path(given) if given and Path(given).is_absolute() else Path.home() / ".local" / "share"
+    return Store(base / "nerv" / "engines" / "upstream" / catalog.RELEASE)
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete a folder; Go's module cache is made of folders that refuse it until they are made writable."""
+    if not folder.exists():
+        return
+    for place, folders, _ in os.walk(folder):
+        for name in folders:
+            path = Path(place, name)
+            if not path.is_symlink():
+                path.chmod(0o700)
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise NervError(f"{error.filename} cannot be deleted: {error.strerror}") from None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,78 @@
+"""Programs that the user has already: taken from a folder as they are, with the version that they say of themselves."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from nerv import process
+from nerv.engines.upstream import catalog
+from nerv.engines.upstream.building import Report, Step
+from nerv.engines.upstream.store import Store
+from nerv.errors import NervError
+
+_MAGIC = b"\xff Go buildinf:"
+_INLINE = 2
+"""Flag of the build information of Go 1.18 and later: both strings follow the header."""
+_HEADER = 32
+_MAIN = re.compile(r"^mod\t\S+\t(v\S+)", re.MULTILINE)
+_SAID = re.compile(r"\bv?(\d+\.\d+\.\d+[\w.+-]*)")
+_ANSWERS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+"""Programs that know `--version`."""
+
+
+async def take(store: Store, folder: Path, report: Report) -> None:
+    """Copy every program of the engine out of `folder`. Raises NervError with all that is missing, nothing taken."""
+    absent = [name for name in catalog.PROGRAMS if not os.access(folder / name, os.X_OK)]
+    if absent:
+        raise NervError(f"{folder} lacks {', '.join(absent)}", "it must hold every program of the engine, executable")
+    store.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for number, source in enumerate(catalog.SOURCES, 1):
+        report(Step(number, len(catalog.SOURCES), source))
+        copy = store.folder / f".{source.program}.new"
+        shutil.copyfile(folder / source.program, copy)
+        copy.chmod(0o755)
+        version = await version_of(copy, source.program)
+        origin = str(folder.absolute() / source.program)
+        built = store.add(source.program, copy, version=version, origin=origin, toolchain="", seconds=0)
+        report(Step(number, len(catalog.SOURCES), source, built))
+
+
+async def version_of(path: Path, program: str) -> str:
+    """The module version that Go has written into the program, else what it answers, else "unknown"."""
+    if found := _MAIN.search(build_information(path)):
+        return found[1]
+    if program in _ANSWERS:
+        try:
+            done = await process.run([str(path), "--version"], check=False, timeout=10)
+        except (NervError, OSError):
+            return "unknown"
+        if said := _SAID.search(done.stdout):
+            return f"v{said[1]}"
+    return "unknown"
+
+
+def build_information(path: Path) -> str:
+    """The module information of a Go program (debug/buildinfo); empty where there is none."""
+    data = path.read_bytes()
+    start = data.find(_MAGIC)
+    if start < 0 or not data[start + 15] & _INLINE:
+        return ""
+    place = start + _HEADER
+    for _ in range(2):  # the version of Go, then the modules
+        size, place = _number(data, place)
+        text, place = data[place : place + size], place + size
+    return text[16:-16].decode(errors="replace")  # between two marks of 16 bytes
+
+
+def _number(data: bytes, place: int) -> tuple[int, int]:
+    """A varint and what follows it."""
+    value = shift = 0
+    while True:
+        byte = data[place]
+        value |= (byte & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 0x80:
+            return value, place

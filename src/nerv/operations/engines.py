@@ -1,0 +1,137 @@
+"""Which engines there are on this machine, which one a platform runs on, and how they differ from what is pinned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nerv import __version__
+from nerv.engines.embedded import EmbeddedEngine
+from nerv.engines.upstream import building, catalog, store, taking
+from nerv.engines.upstream.building import Report
+from nerv.engines.upstream.store import Store
+from nerv.errors import NervError
+from nerv.operations import folder as folders
+from nerv.operations.folder import PlatformFolder
+from nerv.platform import versions
+
+EMBEDDED, UPSTREAM = EmbeddedEngine.name, "upstream"
+NAMES = (EMBEDDED, UPSTREAM)
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """One engine on this machine."""
+
+    name: str
+    ready: bool
+    detail: str
+    size: int
+    folder: str
+
+
+@dataclass(frozen=True)
+class ProgramVersion:
+    """One program of an engine. `pinned`: what the repository asks for; `differs`: whether that is another version."""
+
+    engine: str
+    program: str
+    version: str
+    pinned: str
+    differs: bool
+    origin: str
+    sha256: str
+    toolchain: str
+
+
+def chosen(folder: PlatformFolder, asked: str | None) -> str:
+    """The engine asked for, else the one that the platform ran on last, else the embedded one. Raises NervError."""
+    if asked is not None and asked not in NAMES:
+        raise NervError(f"there is no engine {asked!r}", f"engines: {', '.join(NAMES)}")
+    if asked is not None:
+        return asked
+    try:
+        remembered = folder.engine_file.read_text(encoding="utf-8").strip()
+    except OSError:
+        return EMBEDDED
+    return remembered if remembered in NAMES else EMBEDDED
+
+
+def remember(folder: PlatformFolder, name: str) -> None:
+    """What `up` without `--engine` runs from now on."""
+    folders.write_private(folder.engine_file, f"{name}\n")
+
+
+def overview() -> list[EngineState]:
+    """Every engine and whether it can run. Raises NervError for a damaged store."""
+    built = store.default()
+    known = built.read()
+    missing = built.missing()
+    detail = f"Kubernetes {catalog.KUBERNETES}, etcd {catalog.ETCD}, Flux's controllers"
+    if missing:
+        detail = f"not built: {', '.join(missing)}" if known else "not built: `nerv engine build upstream`"
+    size = sum(each.size for each in known.values())
+    return [
+        EngineState(EMBEDDED, ready=True, detail=f"part of NERV {__version__}", size=0, folder=""),
+        EngineState(UPSTREAM, ready=not missing, detail=detail, size=size, folder=str(built.folder)),
+    ]
+
+
+def program_versions() -> list[ProgramVersion]:
+    """What every engine would run."""
+    own = EmbeddedEngine().versions()
+    rows = [ProgramVersion(EMBEDDED, name, own[name], "", False, "NERV", "", "") for name in own]
+    for built in store.default().read().values():
+        pinned = versions.FLUX_COMPONENTS.get(built.program, "")
+        if built.program.startswith("kube-"):
+            pinned = versions.KUBERNETES
+        differs = bool(pinned) and built.version != pinned and not built.version.startswith(f"{pinned}.")
+        rows.append(
+            ProgramVersion(
+                UPSTREAM,
+                built.program,
+                built.version,
+                pinned,
+                differs,
+                built.origin,
+                built.sha256,
+                built.toolchain,
+            )
+        )
+    return rows
+
+
+def differences() -> tuple[str, ...]:
+    """Programs of the upstream engine whose version is not the one of the image they stand for."""
+    return tuple(
+        f"{row.program} {row.version} for {row.pinned}"
+        for row in program_versions()
+        if row.engine == UPSTREAM and row.differs
+    )
+
+
+async def build(name: str, given: Path | None, report: Report, say: building.Say) -> Store:
+    """Build or take the programs of an engine. Raises NervError."""
+    made = _upstream(name, "is part of NERV: there is nothing to build")
+    if given is not None:
+        await taking.take(made, given, report)
+    else:
+        await building.build(made, report, say)
+    return made
+
+
+def remove(name: str) -> int:
+    """Delete the programs of an engine. Returns the bytes freed. Raises NervError while a platform runs on them."""
+    made = _upstream(name, "is part of NERV and cannot be removed")
+    for running in folders.running_platforms():
+        if running.engine == name:
+            raise NervError(f"{running.name} runs on engine {name} (pid {running.pid})", "`nerv down` stops it")
+    return made.remove() if made.folder.exists() else 0
+
+
+def _upstream(name: str, otherwise: str) -> Store:
+    if name not in NAMES:
+        raise NervError(f"there is no engine {name!r}", f"engines: {', '.join(NAMES)}")
+    if name != UPSTREAM:
+        raise NervError(f"engine {name} {otherwise}")
+    return store.default()

