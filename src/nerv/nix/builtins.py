@@ -333,15 +333,14 @@ def compare_versions(left: object, right: object) -> object:
 
 
 def _older(mine: str, other: str) -> bool:
+    """The order of parts of versions: numbers by value, `pre` before all, words before numbers."""
     if mine.isdigit() and other.isdigit():
         return int(mine) < int(other)
-    if mine == "":
-        return other.isdigit()
-    if mine == "pre":
-        return other != "pre"
-    if other == "pre":
-        return False
-    return other.isdigit() if not mine.isdigit() and (other.isdigit()) else mine < other and not mine.isdigit()
+    if "pre" in (mine, other) and not (mine == "" and other.isdigit()):
+        return mine == "pre"
+    if other.isdigit():
+        return True
+    return not mine.isdigit() and mine < other
 
 
 def parse_drv_name(value: object) -> object:

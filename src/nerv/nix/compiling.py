@@ -365,13 +365,13 @@ class Compiler:
 
     def condition(self, expression: If, scope: Scope) -> Code:
         """`if a then b else c`"""
-        condition = self._truth(expression.condition, scope, "the condition of `if`")
+        condition = self._truth(expression, expression.condition, scope, "the condition of `if`")
         yes, no = self.compile(expression.yes, scope), self.compile(expression.no, scope)
         return lambda env: yes(env) if condition(env) else no(env)
 
     def assertion(self, expression: Assert, scope: Scope) -> Code:
         """`assert a; b`"""
-        condition = self._truth(expression.condition, scope, "what is asserted")
+        condition = self._truth(expression, expression.condition, scope, "what is asserted")
         body, place = self.compile(expression.body, scope), self.place(expression)
 
         def run(env: Environment) -> object:
@@ -381,8 +381,10 @@ class Compiler:
 
         return run
 
-    def _truth(self, expression: Expression, scope: Scope, what: str) -> Callable[[Environment], bool]:
-        code, place = self.compile(expression, scope), self.place(expression)
+    def _truth(
+        self, whole: Expression, expression: Expression, scope: Scope, what: str
+    ) -> Callable[[Environment], bool]:
+        code, place = self.compile(expression, scope), self.place(expression) or self.place(whole)
 
         def run(env: Environment) -> bool:
             value = code(env)
@@ -395,7 +397,7 @@ class Compiler:
     def unary(self, expression: Unary, scope: Scope) -> Code:
         """`!a` and `-a`"""
         if expression.operator == "!":
-            condition = self._truth(expression.operand, scope, "the operand of `!`")
+            condition = self._truth(expression, expression.operand, scope, "the operand of `!`")
             return lambda env: not condition(env)
         code, place = self.compile(expression.operand, scope), self.place(expression)
         return lambda env: _arithmetic("-", 0, code(env), place)
@@ -420,8 +422,8 @@ class Compiler:
         return run
 
     def _logic(self, sign: str, expression: Binary, scope: Scope) -> Code:
-        left = self._truth(expression.left, scope, f"the left of `{sign}`")
-        right = self._truth(expression.right, scope, f"the right of `{sign}`")
+        left = self._truth(expression, expression.left, scope, f"the left of `{sign}`")
+        right = self._truth(expression, expression.right, scope, f"the right of `{sign}`")
         if sign == "&&":
             return lambda env: left(env) and right(env)
         if sign == "||":

@@ -162,7 +162,9 @@ class _Reader:
                 raw.append((self.only(inner, depth),))
             elif element.kind() == "TOKEN_STRING_CONTENT":
                 raw.append(element.text())
-        parts = unescaping.dedent(raw) if indented else [unescaping.unescape(x) if isinstance(x, str) else x for x in raw]
+        parts = (
+            unescaping.dedent(raw) if indented else [unescaping.unescape(x) if isinstance(x, str) else x for x in raw]
+        )
         return _template(parts, indented=indented)
 
     def path(self, node: SyntaxNode, depth: int) -> Expression:
@@ -203,12 +205,12 @@ class _Reader:
     def attribute(self, node: SyntaxNode, depth: int) -> str | Template:
         """One name of an attribute path."""
         kind = node.kind()
-        if kind == "NODE_STRING":
-            return self.string(node, depth)
-        if kind == "NODE_DYNAMIC":
-            made = self.only(node, depth)
-            return made if isinstance(made, (str, Template)) else Template((made,))
-        return node.text()
+        if kind not in ("NODE_STRING", "NODE_DYNAMIC"):
+            return node.text()
+        made = self.string(node, depth) if kind == "NODE_STRING" else self.only(node, depth)
+        if isinstance(made, str):
+            return made
+        return Template(made.parts if isinstance(made, Template) else (made,))
 
     def select(self, node: SyntaxNode, depth: int) -> Expression:
         """`a.b or c`"""
