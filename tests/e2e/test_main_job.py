@@ -139,13 +139,13 @@ def test_a_browser_sees_the_live_state(home: Home, tmp_path: Path) -> None:
     from playwright.sync_api import sync_playwright
 
     from nerv.operations import access
-    from nerv.operations.access import Target
+    from nerv.operations.access import Served
     from nerv.operations.status import Dashboard
 
     host, port = _published(home)
     ca = (home.folder / ".nerv" / "ca.crt").read_text()
     pins = [
-        access.served_pin(Target(Dashboard(name, f"{name}.nerv.local", ""), host, port), ca)
+        access.served_pin(Served(Dashboard(name, f"{name}.nerv.local", ""), host, port), ca)
         for name in ("flux", "longhorn", "traefik")
     ]
     arguments = [

@@ -24,6 +24,7 @@ VERBS: tuple[tuple[str, str, str], ...] = (
     ("up", "nerv.cli.up", "up"),
     ("down", "nerv.cli.down", "down"),
     ("status", "nerv.cli.status", "status"),
+    ("get", "nerv.cli.get", "get"),
     ("list", "nerv.cli.listing", "list_platforms"),
     ("reset", "nerv.cli.reset", "reset"),
     ("check", "nerv.cli.check", "check"),

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from nerv.cli import output
 from nerv.cli.output import Format
+from nerv.cli.target import Output
 from nerv.operations import folder
 
 
 def list_platforms(
-    form: Annotated[Format, typer.Option("-o", "--output", help="text, json or yaml.")] = Format.text,
+    form: Output = Format.text,
 ) -> None:
     """List the platforms of this user that run now."""
     found = list(folder.running_platforms())
-    if form is not Format.text:
+    if form is Format.name:
+        for platform in found:
+            print(platform.name)
+    elif form in (Format.json, Format.yaml):
         rows = [{"name": p.name, "engine": p.engine, "pid": p.pid, "folder": str(p.folder.root)} for p in found]
         output.print_data(rows, form)
     elif found:

@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.text import Text
 from rich.tree import Tree
 
-from nerv.cli.status import short_revision, summary
-from nerv.operations.status import Item, PodItem, Status
+from nerv.cli.status import summary
+from nerv.operations.status import Item, PodItem, Status, short_revision
 
 _MARK = {"True": "[green]●[/]", "False": "[red]✗[/]", "Unknown": "[yellow]○[/]"}
 _SHOWN_PODS = 4

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from nerv import documents
 
@@ -17,6 +18,8 @@ class Format(enum.StrEnum):
     """`-o`"""
 
     text = "text"
+    wide = "wide"
+    name = "name"
     json = "json"
     yaml = "yaml"
 
@@ -48,3 +51,21 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     for row in rows:
         made.add_row(*row)
     return made
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table of one line for each row, never folded, so that `grep` and `awk` read it as well."""
+    lines = [list(headers), *([cell.replace("\n", " ") for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+    out = console()
+    for number, line in enumerate(lines):
+        padded = [cell.ljust(width) for cell, width in zip(line[:-1], widths, strict=False)]
+        text = Text("   ".join([*padded, line[-1]]), style="bold" if number == 0 else "")
+        text.highlight_regex(r"\bTrue\b", "green")
+        text.highlight_regex(r"\bFalse\b", "red")
+        out.print(text, soft_wrap=True)
+
+
+def as_list(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Objects as the `List` that kubectl prints and applies."""
+    return {"apiVersion": "v1", "kind": "List", "items": list(found)}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Sequence
 
 import typer
 from rich.console import Group, RenderableType
@@ -13,37 +12,36 @@ from rich.markup import escape
 from rich.text import Text
 
 from nerv.cli import output
-from nerv.cli.context import Context
 from nerv.cli.output import Format
+from nerv.cli.target import Kubeconfig, KubeContext, Output, chosen
 from nerv.operations import session
-from nerv.operations.status import Item, Status
+from nerv.operations.status import Item, PodItem, Status, short_revision
 
 _MARK = {"True": ("●", "green"), "False": ("✗", "red"), "Unknown": ("○", "yellow")}
 
 
 def status(
     context: typer.Context,
-    form: Annotated[Format, typer.Option("-o", "--output", help="text, json or yaml.")] = Format.text,
-    kubeconfig: Annotated[Path | None, typer.Option(help="Another cluster's kubeconfig.")] = None,
-    kube_context: Annotated[str | None, typer.Option("--context", help="A context of that kubeconfig.")] = None,
+    form: Output = Format.text,
+    kubeconfig: Kubeconfig = None,
+    kube_context: KubeContext = None,
 ) -> int:
     """Show the platform's state; exit code 0 only when everything is ready."""
-    settings: Context = context.obj
-    if kubeconfig:
-        found = asyncio.run(session.status_of_cluster(kubeconfig, kube_context))
-    else:
-        found = asyncio.run(session.status_of_platform(settings.platform()))
-    if form is Format.text:
-        output.console().print(page(found))
+    found = asyncio.run(session.status(chosen(context, kubeconfig, kube_context)))
+    if form in (Format.text, Format.wide):
+        output.console().print(page(found, wide=form is Format.wide))
+    elif form is Format.name:
+        for item in found.flux_objects:
+            print(f"{item.kind.lower()}/{item.namespace}/{item.name}")
     else:
         output.print_data(found.to_dict(), form)
     return 0 if found.healthy else 1
 
 
-def page(found: Status) -> RenderableType:
-    """The whole status as text."""
+def page(found: Status, *, wide: bool = False) -> RenderableType:
+    """The whole status as text; wide with every pod."""
     parts: list[RenderableType] = [
-        Text.from_markup(f"[bold]{escape(found.name)}[/] on engine {found.engine}: {_verdict(found)}"),
+        Text.from_markup(f"[bold]{escape(found.name)}[/] on {escape(found.place)}: {_verdict(found)}"),
         Text(""),
         output.table(
             ["", "KIND", "NAMESPACE/NAME", "REVISION", "MESSAGE"],
@@ -61,6 +59,11 @@ def page(found: Status) -> RenderableType:
         parts.append(
             Text(f"Stand-in charts {', '.join(found.stand_ins)} (`nerv.dev/stand-in`: NERV's own, same interfaces)")
         )
+    if wide and found.pods:
+        parts += [Text(""), _pods(found)]
+    if found.missing:
+        parts.append(Text(f"Not installed   {', '.join(found.missing)}"))
+    parts += [Text(f"Not readable    {line}", style="red") for line in found.refused]
     waiting = found.waiting()
     if waiting:
         parts += [Text(""), Text("Waiting for:", style="bold"), *(Text(f"  {line}") for line in waiting)]
@@ -96,20 +99,26 @@ def _row(item: Item) -> list[str]:
     ]
 
 
-def short_revision(revision: str) -> str:
-    """`main@sha1:0123456789abcdef...` as `main@sha1:01234567`."""
-    name, separator, digest = revision.rpartition(":")
-    return f"{name}{separator}{digest[:8]}" if separator and len(digest) >= 40 else revision
-
-
 def _pods_line(found: Status) -> str:
     namespaces = {pod.namespace for pod in found.pods}
-    kinds = Counter(pod.runtime or "not started" for pod in found.pods)
-    told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    told = f" ({_runtimes(found.pods)})" if any(pod.runtime for pod in found.pods) else ""
     console_ready = sum(pod.ready for pod in found.console_pods)
     more = f"; console {console_ready} of {len(found.console_pods)} in nerv-system" if found.console_pods else ""
     ready = sum(pod.ready for pod in found.pods)
-    return f"Pods            {ready} of {len(found.pods)} Running in {len(namespaces)} namespaces ({told}){more}"
+    return f"Pods            {ready} of {len(found.pods)} Running in {len(namespaces)} namespaces{told}{more}"
+
+
+def _runtimes(pods: Sequence[PodItem]) -> str:
+    kinds = Counter(pod.runtime or "not started" for pod in pods)
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+
+
+def _pods(found: Status) -> RenderableType:
+    rows = [
+        [pod.namespace, pod.name, pod.phase, pod.runtime, escape(pod.waits or pod.owner)]
+        for pod in (*found.pods, *found.console_pods)
+    ]
+    return output.table(["NAMESPACE", "POD", "PHASE", "RUNTIME", "WAITS FOR / OWNER"], rows)
 
 
 def _here(published: tuple[str, ...]) -> str:

@@ -19,7 +19,7 @@ from nerv.cli import output
 from nerv.cli.context import Context
 from nerv.cli.live import LiveView
 from nerv.errors import NervError
-from nerv.operations import access, collect, keys, memory, scaffold, session
+from nerv.operations import access, collect, keys, memory, scaffold, session, target
 from nerv.operations import folder as folders
 from nerv.operations.cluster import Cluster, Options
 from nerv.operations.folder import PlatformFolder
@@ -120,12 +120,12 @@ def greeting(folder: PlatformFolder, status: Status, seconds: float) -> list[str
     lines = [f"{status.name} is healthy after {seconds:.1f} s", ""]
     lines += [f"  {dashboard.url}" for dashboard in status.dashboards]
     lines += [f"  user admin, password in {keys.credentials_file(status.name)}", ""]
-    found = access.targets(status, collect.read_published(folder.published))
+    found = access.served(status, collect.read_published(folder.published))
     lines += [
         f"  export KUBECONFIG={folder.kubeconfig}",
         f"  nerv open {found[0].dashboard.name}        a browser profile with names and trust in place, no root",
         "  nerv hosts, nerv trust   the sudo lines for any browser",
-        f"  {access.curl_line(folder, found[0])}",
+        f"  {access.curl_line(folder.ca_file, found[0])}",
         "",
     ]
     return lines
@@ -157,7 +157,7 @@ async def _until_healthy(platform: PlatformFolder, pid: int, talk_file: Path) ->
             said = talk_file.read_text(encoding="utf-8").strip().splitlines() or ["no output"]
             raise NervError(said[-1].removeprefix("nerv: "))
         try:
-            status = await session.status_of_platform(platform)
+            status = await session.status(target.of_platform(platform))
         except NervError:
             await asyncio.sleep(0.1)
             continue

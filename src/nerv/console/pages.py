@@ -11,7 +11,7 @@ from nicegui import app, ui
 from starlette.requests import Request
 
 from nerv.console.state import ConsoleState
-from nerv.operations.status import Item, Status
+from nerv.operations.status import Item, Status, short_revision
 
 _REFRESH_SECONDS = 0.4
 _COLOURS = {"True": "positive", "False": "negative", "Unknown": "warning"}
@@ -122,13 +122,8 @@ def _items(title: str, items: tuple[Item, ...]) -> None:
                 with ui.column().classes("gap-0"):
                     ui.label(item.name).classes("nerv-name")
                     ui.label(f"{item.kind} in {item.namespace}").classes("nerv-dim")
-                ui.label(_short(item.revision)).classes("nerv-dim")
+                ui.label(short_revision(item.revision)).classes("nerv-dim")
                 ui.label(item.message or item.reason).classes("nerv-dim")
-
-
-def _short(revision: str) -> str:
-    name, separator, digest = revision.rpartition(":")
-    return f"{name}{separator}{digest[:8]}" if separator and len(digest) >= 40 else revision
 
 
 def _pods(state: ConsoleState) -> None:

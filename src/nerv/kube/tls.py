@@ -45,6 +45,10 @@ class Access:
             config = documents.load(path.read_text()) or {}
         except OSError as error:
             raise NervError(f"{path}: {error.strerror}", "name a kubeconfig that exists") from None
+        except (UnicodeDecodeError, documents.DocumentError) as error:
+            raise NervError(f"{path} is no readable kubeconfig: {error}") from None
+        if not isinstance(config, dict):
+            raise NervError(f"{path} is no readable kubeconfig: it holds no mapping")
         chosen = context or config.get("current-context") or ""
         named = _named(config, "contexts", chosen, "context", path)
         cluster = _named(config, "clusters", named.get("cluster", ""), "cluster", path)
@@ -52,6 +56,7 @@ class Access:
         folder = path.parent
         if "server" not in cluster:
             raise NervError(f"{path}: cluster {named.get('cluster')!r} has no server")
+        _refuse_unsupported(path, cluster, user)
         return cls(
             cluster["server"],
             _pem(cluster, "certificate-authority", folder),
@@ -77,6 +82,27 @@ def _named(config: Mapping[str, Any], section: str, name: str, kind: str, path: 
             found: Mapping[str, Any] = item.get(kind) or {}
             return found
     raise NervError(f"{path}: there is no {kind} {name!r}")
+
+
+_UNSUPPORTED = {
+    "exec": "a login program",
+    "auth-provider": "an authentication provider",
+    "username": "a password",
+    "proxy-url": "a proxy",
+    "insecure-skip-tls-verify": "an unverified server",
+    "tls-server-name": "another name in the server's certificate",
+}
+
+
+def _refuse_unsupported(path: Path, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> None:
+    """Say what this client does not speak, where otherwise an anonymous request would be refused without a reason."""
+    for section in (cluster, user):
+        for key, meaning in _UNSUPPORTED.items():
+            if section.get(key):
+                raise NervError(
+                    f"{path}: `{key}` ({meaning}) is not supported",
+                    "use a context with a client certificate or a token, and the authority of its server",
+                )
 
 
 def _pem(section: Mapping[str, Any], key: str, folder: Path) -> str | None:
@@ -158,8 +184,20 @@ class TlsTransport:
         return {**headers, "authorization": f"Bearer {token}"} if token else dict(headers)
 
     def _unreachable(self, error: Exception) -> errors.Unreachable:
-        why = str(error) or type(error).__name__
-        return errors.Unreachable(f"the API server {self._base} does not answer: {why}")
+        return errors.Unreachable(f"the API server {self._base} does not answer: {_why(error)}")
+
+
+def _why(error: Exception) -> str:
+    """In the words of the system: `connection refused`, not which library was asked."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate does not verify ({error.certificate_error})"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(inner, OSError) and isinstance(inner.errno, int) and inner.errno > 0:
+        return os.strerror(inner.errno).lower()
+    text = inner.strerror if isinstance(inner, OSError) and inner.strerror else str(error)
+    return text or type(error).__name__
 
 
 def _failure(status: int, body: bytes) -> errors.ApiError:

@@ -1,7 +1,8 @@
 """Reaching the dashboards from this machine: names, trust, a browser profile. Nothing here needs root but `apply`.
 
-Names resolve to loopback addresses that belong to the platform alone (127.168.1.111 for 192.168.1.111), through a
-marked block in /etc/hosts or, in the browser profile of `nerv open`, through the browser's own resolver rules.
+Names resolve to the ingress' address: on machines of its own that of the LoadBalancer, on this machine a loopback
+address that belongs to the platform alone (127.168.1.111 for 192.168.1.111). They do so through a marked block in
+/etc/hosts or, in the browser profile of `nerv open`, through the browser's own resolver rules.
 """
 
 from __future__ import annotations
@@ -17,10 +18,17 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from nerv.components.cert_manager import resources as cert_manager
 from nerv.errors import NervError
-from nerv.operations.folder import PlatformFolder, private_folder
+from nerv.operations import authority, collect, keys, session
+from nerv.operations.collect import Published
+from nerv.operations.folder import private_folder
 from nerv.operations.status import Dashboard, Status
+from nerv.operations.target import Target
 
+INGRESS = "traefik"
+CA_FILE = "dashboards-ca.crt"
+"""Name of a deployed platform's certificate authority in the operator's folder."""
 HOSTS = Path("/etc/hosts")
 TRUST_FOLDER = Path("/usr/local/share/ca-certificates")
 _PATIENCE = 5.0
@@ -28,24 +36,53 @@ _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-sta
 
 
 @dataclass(frozen=True)
-class Target:
-    """A dashboard and the loopback address that serves it."""
+class Served:
+    """A dashboard and the address that serves it: of the cluster, or on loopback for a platform of this machine."""
 
     dashboard: Dashboard
     address: str
     port: int
 
 
-def targets(status: Status, published: dict[str, dict[int, tuple[str, int]]]) -> list[Target]:
-    """Every dashboard with its address here. Raises NervError when the ingress is not published yet."""
+@dataclass(frozen=True)
+class Reach:
+    """A cluster's dashboards, and where this machine keeps what reaching them needs."""
+
+    name: str
+    served: list[Served]
+    ca_file: Path
+    profile: Path
+    """the browser profile of `nerv open`"""
+
+
+async def reach(target: Target) -> Reach:
+    """Ask the cluster. Raises NervError while the dashboards cannot be reached yet, ApiError."""
+    async with session.connect(target) as client:
+        published = session.published(target)
+        status = await collect.collect(client, target.engine, published, server=target.server)
+        found = served(status, published)
+        if target.folder and target.engine:
+            return Reach(status.name, found, target.folder.ca_file, target.folder.state / "browser")
+        folder = keys.folder_for(status.name)
+        secret = (cert_manager.NAMESPACE, cert_manager.issuer(status.name))
+        await authority.write(client, folder / CA_FILE, secret)
+        return Reach(status.name, found, folder / CA_FILE, folder / "browser")
+
+
+def served(status: Status, published: Published) -> list[Served]:
+    """Every dashboard with its address. Raises NervError when the ingress has none yet."""
     secure = [ports[443] for ports in published.values() if 443 in ports]
+    if not status.engine:
+        # several Services may have an address; the ingress is the one that serves the routes
+        by_ingress = sorted(status.addresses, key=lambda each: (INGRESS not in each.service, each.namespace))
+        secure = [(each.address, 443) for each in by_ingress if 443 in each.ports and each.address]
     if not secure or not status.dashboards:
-        raise NervError("the dashboards are not published yet", "`nerv status` says what is waited for")
+        raise NervError("the dashboards have no address yet", "`nerv status` says what is waited for")
     host, port = secure[0]
-    return [Target(dashboard, host, port) for dashboard in status.dashboards]
+    return [Served(dashboard, host, port) for dashboard in status.dashboards]
 
 
-def hosts_block(name: str, found: list[Target]) -> str:
+def hosts_block(name: str, found: list[Served]) -> str:
     """The marked lines for /etc/hosts."""
     lines = [f"{target.address} {target.dashboard.host}" for target in found]
     return "\n".join([_begin(name), *lines, _end(name)]) + "\n"
@@ -80,7 +117,7 @@ def write_hosts(text: str, path: Path = HOSTS) -> None:
         raise NervError(f"{path} cannot be written: {error.strerror}", "run the same command with sudo") from None
 
 
-def served_pin(target: Target, authority: str) -> str:
+def served_pin(target: Served, authority: str) -> str:
     """Base64 SHA-256 of the public key that a dashboard serves, once its certificate verifies against `authority`.
 
     Chromium looks for pins among the certificates that a server sends, and the authority itself is not among them.
@@ -101,18 +138,15 @@ def served_pin(target: Target, authority: str) -> str:
     return base64.b64encode(hashlib.sha256(encoded).digest()).decode()
 
 
-def browser_command(
-    folder: PlatformFolder, target: Target, all_targets: list[Target], pins: list[str]
-) -> list[str] | None:
+def browser_command(profile: Path, target: Served, all_targets: list[Served], pins: list[str]) -> list[str] | None:
     """A Chromium with a profile of its own that resolves the names and trusts the pinned keys; None without one."""
     program = next((found for found in map(shutil.which, _BROWSERS) if found), None)
     if program is None:
         return None
     rules = ", ".join(f"MAP {t.dashboard.host} {t.address}" for t in all_targets)
-    profile = private_folder(folder.state / "browser")
     return [
         program,
-        f"--user-data-dir={profile}",
+        f"--user-data-dir={private_folder(profile)}",
         f"--host-resolver-rules={rules}",
         f"--ignore-certificate-errors-spki-list={','.join(pins)}",
         "--no-first-run",
@@ -121,19 +155,16 @@ def browser_command(
     ]
 
 
-def curl_line(folder: PlatformFolder, target: Target) -> str:
+def curl_line(ca_file: Path, target: Served) -> str:
     """A curl command that needs neither names nor trust in place."""
     host, port = target.dashboard.host, target.port
-    return (
-        f"curl --cacert {folder.ca_file} --connect-to {host}:{port}:{target.address}:{port} "
-        f"-u admin {target.dashboard.url}"
-    )
+    return f"curl --cacert {ca_file} --connect-to {host}:{port}:{target.address}:{port} -u admin {target.dashboard.url}"
 
 
-def read_ca(folder: PlatformFolder) -> str:
+def read_ca(ca_file: Path) -> str:
     """The dashboards' certificate authority (PEM). Raises NervError before it is issued."""
     try:
-        return folder.ca_file.read_text(encoding="utf-8")
+        return ca_file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise NervError(
             "the certificate authority is not issued yet", "`nerv status` says what is waited for"

@@ -19,7 +19,7 @@ from nerv.kube.client import Client
 from nerv.kube.errors import NotFound
 from nerv.kube.objects import Object
 from nerv.kube.resources import SECRETS
-from nerv.operations.collect import KUSTOMIZATIONS
+from nerv.operations.kinds import KUSTOMIZATIONS
 
 NAMESPACE = "flux-system"
 FIELD_MANAGER = "flux"

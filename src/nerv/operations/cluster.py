@@ -107,7 +107,7 @@ class Cluster:
         """
         if self._client is None or not self._settled or any(controller.busy for controller in self._controllers):
             return False
-        if not await authority.write(self._client, self.folder, self._plan.authority_secret):
+        if not await authority.write(self._client, self.folder.ca_file, self._plan.authority_secret):
             return False
         self.folder.healthy_marker.touch(mode=0o600)
         return True

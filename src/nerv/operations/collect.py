@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nerv.kube import resources
 from nerv.kube.client import Client
-from nerv.kube.errors import NotFound
+from nerv.kube.errors import ApiError, NotFound, Unauthorized, Unreachable
 from nerv.kube.objects import Object
 from nerv.kube.resources import Resource
-from nerv.operations.status import Status
-
-_SOURCE = "source.toolkit.fluxcd.io"
-GIT_REPOSITORIES = Resource(_SOURCE, "v1", "gitrepositories", "GitRepository")
-HELM_REPOSITORIES = Resource(_SOURCE, "v1", "helmrepositories", "HelmRepository")
-HELM_CHARTS = Resource(_SOURCE, "v1", "helmcharts", "HelmChart")
-KUSTOMIZATIONS = Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomization")
-HELM_RELEASES = Resource("helm.toolkit.fluxcd.io", "v2", "helmreleases", "HelmRelease")
-INGRESS_ROUTES = Resource("traefik.io", "v1alpha1", "ingressroutes", "IngressRoute")
+from nerv.operations.kinds import (
+    BUCKETS,
+    GIT_REPOSITORIES,
+    HELM_CHARTS,
+    HELM_RELEASES,
+    HELM_REPOSITORIES,
+    INGRESS_ROUTES,
+    KUSTOMIZATIONS,
+    OCI_REPOSITORIES,
+)
+from nerv.operations.status import Status, platform_name
 
 WATCHED: tuple[Resource, ...] = (
     resources.NODES,
@@ -28,6 +31,8 @@ WATCHED: tuple[Resource, ...] = (
     resources.SERVICES,
     resources.DEPLOYMENTS,
     GIT_REPOSITORIES,
+    OCI_REPOSITORIES,
+    BUCKETS,
     HELM_REPOSITORIES,
     HELM_CHARTS,
     KUSTOMIZATIONS,
@@ -38,18 +43,48 @@ WATCHED: tuple[Resource, ...] = (
 Published = Mapping[str, Mapping[int, tuple[str, int]]]
 
 
-async def collect(client: Client, name: str, engine: str, published: Published) -> Status:
+@dataclass(frozen=True)
+class Listed:
+    """One list, or why there is none: its kind is not installed, or reading it was refused."""
+
+    resource: Resource
+    items: list[Object] = field(default_factory=list)
+    missing: bool = False
+    refused: str = ""
+
+
+async def collect(client: Client, engine: str, published: Published, *, server: str = "") -> Status:
     """Read every list that the status is made of. Raises ApiError when the API server does not answer."""
-    lists = await asyncio.gather(*(_list(client, resource) for resource in WATCHED))
-    objects = {resource.kind: found for resource, found in zip(WATCHED, lists, strict=True)}
-    return Status.from_objects(name, engine, objects, published=published)
+    lists = await asyncio.gather(*(read_list(client, resource) for resource in WATCHED))
+    objects = {listed.resource.kind: listed.items for listed in lists}
+    found = Status.from_objects(platform_name(objects["Kustomization"]), engine, objects, published=published)
+    return replace(
+        found,
+        server=server,
+        version="" if engine else await _version(client),
+        missing=tuple(listed.resource.kind for listed in lists if listed.missing),
+        refused=tuple(listed.refused for listed in lists if listed.refused),
+    )
 
 
-async def _list(client: Client, resource: Resource) -> list[Object]:
+async def read_list(client: Client, resource: Resource, namespace: str | None = None) -> Listed:
+    """A list whose absence is an answer too. Raises ApiError when there is no server, or it does not know the user."""
     try:
-        return list((await client.list(resource)).items)
-    except NotFound:  # the kind is not installed yet
-        return []
+        return Listed(resource, (await client.list(resource, namespace)).items)
+    except NotFound:
+        return Listed(resource, missing=True)
+    except (Unreachable, Unauthorized):
+        raise
+    except ApiError as error:
+        return Listed(resource, refused=error.message)
+
+
+async def _version(client: Client) -> str:
+    answer = await client.raw("GET", "/version")
+    try:
+        return str(json.loads(answer.body).get("gitVersion", ""))
+    except ValueError:
+        return ""
 
 
 def read_published(path: Path) -> dict[str, dict[int, tuple[str, int]]]:

@@ -84,7 +84,8 @@ class PodItem:
     phase: str
     ready: bool
     runtime: str
-    """process (a real program), embedded (a reconciler of NERV does its work) or simulated"""
+    """process (a real program), embedded (a reconciler of NERV does its work) or simulated; empty on a cluster of
+    others, where every pod is what it is"""
     owner: str
     waits: str
     """why it is not ready yet, or empty"""
@@ -100,7 +101,7 @@ class PodItem:
             name=metadata["name"],
             phase=phase,
             ready=conditions.get("Ready", {}).get("status") == "True",
-            runtime=metadata.get("annotations", {}).get(RUNTIME_ANNOTATION, ""),
+            runtime=(metadata.get("annotations") or {}).get(RUNTIME_ANNOTATION, ""),
             owner=f"{owners[0].get('kind', '')}/{owners[0].get('name', '')}".strip("/"),
             waits=_waits(status, conditions),
         )
@@ -155,6 +156,14 @@ class Status:
     dashboards: tuple[Dashboard, ...]
     stand_ins: tuple[str, ...] = ()
     """charts in use that are NERV's stand-ins, as name-version"""
+    server: str = ""
+    """URL of the API server, where the status was read from another process"""
+    version: str = ""
+    """version of Kubernetes on a cluster that NERV did not start"""
+    missing: tuple[str, ...] = ()
+    """kinds that are not installed there"""
+    refused: tuple[str, ...] = ()
+    """why lists could not be read: what is in them is not known"""
 
     @classmethod
     def from_objects(
@@ -185,6 +194,11 @@ class Status:
         )
 
     @property
+    def place(self) -> str:
+        """Where it runs: NERV's engine, or a cluster's API server."""
+        return f"engine {self.engine}" if self.engine else f"{self.server}, Kubernetes {self.version}"
+
+    @property
     def flux_objects(self) -> tuple[Item, ...]:
         return (*self.sources, *self.kustomizations, *self.releases)
 
@@ -193,6 +207,7 @@ class Status:
         """Something is reconciled, every Flux object is Ready, every pod and node too."""
         return (
             bool(self.kustomizations)
+            and not self.refused
             and all(item.ready == "True" or item.suspended for item in self.flux_objects)
             and bool(self.pods)
             and all(pod.ready for pod in (*self.pods, *self.console_pods))
@@ -212,7 +227,11 @@ class Status:
             if not pod.ready
         ]
         nodes = [f"Node {name}: not ready" for name, ready in self.nodes if not ready]
-        return tuple(nodes + flux + pods)
+        first = [] if self.kustomizations or self.refused else [self._nothing()]
+        return tuple(first + nodes + flux + pods)
+
+    def _nothing(self) -> str:
+        return "Flux is not installed" if "Kustomization" in self.missing else "no Kustomization is there yet"
 
     def to_dict(self) -> dict[str, Any]:
         """For `-o json|yaml`."""
@@ -239,7 +258,7 @@ def _addresses(services: Iterable[Object], published: Mapping[str, Mapping[int, 
             yield Address(
                 namespace=service["metadata"]["namespace"],
                 service=service["metadata"]["name"],
-                address=ingress.get("ip", ""),
+                address=ingress.get("ip") or ingress.get("hostname", ""),
                 ports=ports,
                 published=tuple(f"{host}:{port}" for host, port in here.values()),
             )
@@ -273,3 +292,18 @@ def _host(match: str) -> str:
     """The first host name of a Traefik rule such as `Host(`a.example`) && PathPrefix(`/x`)`."""
     _, found, rest = match.partition("Host(`")
     return rest.split("`")[0] if found else ""
+
+
+def platform_name(kustomizations: Iterable[Object]) -> str:
+    """The cluster's folder in the repository is named after the platform."""
+    for kustomization in kustomizations:
+        path = kustomization.get("spec", {}).get("path", "")
+        if kustomization["metadata"]["name"] == ROOT and "clusters/" in path:
+            return str(path.rpartition("clusters/")[2].strip("/"))
+    return "platform"
+
+
+def short_revision(revision: str) -> str:
+    """`main@sha1:0123456789abcdef...` as `main@sha1:01234567`."""
+    name, separator, digest = revision.rpartition(":")
+    return f"{name}{separator}{digest[:8]}" if separator and len(digest) >= 40 else revision

@@ -10,7 +10,7 @@ from nerv.kube.objects import Object
 from nerv.kube.resources import Resource
 from nerv.operations import collect
 from nerv.operations.collect import Published
-from nerv.operations.status import Status
+from nerv.operations.status import Status, platform_name
 
 
 class StatusWatch:
@@ -44,18 +44,9 @@ class StatusWatch:
         """The status now, built once per version."""
         if self._built is None or self._built[0] != self.version:
             objects = {kind: informer.list() for kind, informer in self._watched.items()}
-            name = _platform_name(objects["Kustomization"])
+            name = platform_name(objects["Kustomization"])
             self._built = (
                 self.version,
                 Status.from_objects(name, self._engine, objects, published=self._published()),
             )
         return self._built[1]
-
-
-def _platform_name(kustomizations: list[Object]) -> str:
-    """The cluster's folder in the repository is named after the platform."""
-    for kustomization in kustomizations:
-        path = kustomization.get("spec", {}).get("path", "")
-        if kustomization["metadata"]["name"] == "flux-system" and "clusters/" in path:
-            return str(path.rpartition("clusters/")[2].strip("/"))
-    return "platform"

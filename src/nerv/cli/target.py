@@ -1,0 +1,40 @@
+"""The options that every verb which speaks to a cluster shares, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from nerv.cli.context import Context
+from nerv.cli.output import Format
+from nerv.operations import target
+from nerv.operations.target import Target
+
+_PANEL = "Which cluster"
+
+Kubeconfig: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--kubeconfig", metavar="FILE", help="Another cluster's kubeconfig.", rich_help_panel=_PANEL),
+]
+KubeContext: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--context",
+        metavar="NAME",
+        help="A context of that kubeconfig, or of $KUBECONFIG or ~/.kube/config.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Namespace: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--namespace", "-n", metavar="NAME", help="Only this namespace; without it all of them."),
+]
+Output: TypeAlias = Annotated[Format, typer.Option("-o", "--output", help="How the result is written.")]
+
+
+def chosen(context: typer.Context, kubeconfig: Path | None, kube_context: str | None) -> Target:
+    """The cluster that the options mean. Raises NervError when there is none, or more than one to choose from."""
+    settings: Context = context.obj
+    return target.choose(kubeconfig, kube_context, settings.directory)
