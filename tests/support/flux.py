@@ -28,6 +28,7 @@ from nerv.controllers import flux
 from nerv.controllers.flux.api import GIT_REPOSITORIES, KUSTOMIZATIONS, READY, REQUESTED_AT
 from nerv.controllers.runtime import Controller, Informers, VirtualClock
 from nerv.controllers.runtime.clock import Timer
+from nerv.controllers.serving import Exposure
 from nerv.kube import errors, objects
 from nerv.kube.client import Client
 from nerv.kube.objects import Object
@@ -224,7 +225,9 @@ async def install(client: Client) -> None:
 
 
 @asynccontextmanager
-async def world(folder: Path, charts: tuple[ChartOrigin, ...] = (), *, url: str = URL) -> AsyncIterator[World]:
+async def world(
+    folder: Path, charts: tuple[ChartOrigin, ...] = (), *, url: str = URL, exposure: Exposure | None = None
+) -> AsyncIterator[World]:
     """Everything running, with an empty repository, which the mirror serves as `url`."""
     repository = Repository(folder / "home")
     repository.commit("empty")
@@ -260,6 +263,7 @@ async def world(folder: Path, charts: tuple[ChartOrigin, ...] = (), *, url: str 
             outside=flux.Outside(mirror.proxy_url, mirror.ca_file),
             clock=clock,
             impersonate=impersonate,
+            exposure=exposure,
         )
         controllers = flux.controllers(client, informers, config)
         tasks = [asyncio.create_task(controller.run(), name=controller.name) for controller in controllers]

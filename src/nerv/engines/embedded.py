@@ -82,6 +82,7 @@ class EmbeddedEngine(Engine):
                     outside=Outside(config.proxy_url, config.ca_file),
                     kubeconfig=lambda: config.kubeconfig.read_text(encoding="utf-8"),
                     impersonate=self._service_account,
+                    exposure=config.exposure,
                 ),
             ),
         )

@@ -16,6 +16,7 @@ from typing import Protocol
 from nerv.certificates import KeyPair
 from nerv.controllers.runtime.controller import Controller
 from nerv.controllers.runtime.informer import Informers
+from nerv.controllers.serving import Exposure
 from nerv.kube.client import Client
 
 Dial = Callable[[str, int], Awaitable[tuple[StreamReader, StreamWriter]]]
@@ -59,6 +60,8 @@ class ReconcilerConfig:
     proxy_url: str
     ca_file: Path
     kubeconfig: Path
+    exposure: Exposure
+    """how servers of reconcilers are reached inside the cluster"""
 
 
 class Engine(Protocol):

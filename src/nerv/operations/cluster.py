@@ -147,15 +147,16 @@ class Cluster:
         self._started.set()
 
         mirror = await self._start_mirror(stack, client, network, table, identity)
-        reconcilers = self._engine.reconcilers(
-            informers, ReconcilerConfig(state / "artifacts", mirror.proxy_url, mirror.ca_file, self.folder.kubeconfig)
-        )
         add_ons = ServicesConfig(
             run_folder=run_folder,
             claims=state / "volumes",
             register=table.register,
             unregister=table.unregister,
             client_for=self._engine.client,
+        )
+        reconcilers = self._engine.reconcilers(
+            informers,
+            ReconcilerConfig(state / "artifacts", mirror.proxy_url, mirror.ca_file, self.folder.kubeconfig, add_ons),
         )
         for controller in (*reconcilers, *services.controllers(client, informers, add_ons)):
             self._run_controller(controller)

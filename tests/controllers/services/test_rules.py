@@ -8,10 +8,10 @@ import ipaddress
 import pytest
 from hypothesis import given, strategies
 
+from nerv.controllers.presence import image_name
 from nerv.controllers.services.certificates import durations
 from nerv.controllers.services.load_balancer import pools
 from nerv.controllers.services.load_balancer.pools import PoolError
-from nerv.controllers.services.presence import image_name
 from nerv.controllers.services.storage import resources, settings
 from nerv.kube.objects import Object
 

@@ -14,9 +14,9 @@ from tests.support.services import COMPONENTS, Site
 from nerv import documents
 from nerv.controllers import kubernetes
 from nerv.controllers.kubernetes import KubernetesConfig
+from nerv.controllers.presence import is_ready
 from nerv.controllers.services import certificates, load_balancer, storage
 from nerv.controllers.services.certificates import check
-from nerv.controllers.services.presence import is_ready
 from nerv.kube import objects
 from nerv.kube.objects import Object
 from nerv.kube.resources import (

@@ -1,4 +1,4 @@
-"""Flux 2.6 in process: source-controller, kustomize-controller, helm-controller, notification of events.
+"""Flux 2.6 in process: source-controller, kustomize-controller, helm-controller, notification-controller.
 
 Belongs here: the API groups and semantics of Flux, exactly as its controllers show them. Not: how sources are built
 (builders), who serves them (mirror).
@@ -6,7 +6,7 @@ Belongs here: the API groups and semantics of Flux, exactly as its controllers s
 
 from __future__ import annotations
 
-from nerv.controllers.flux import helm, kustomization, sources
+from nerv.controllers.flux import helm, kustomization, notification, sources
 from nerv.controllers.flux.artifacts import Storage
 from nerv.controllers.flux.config import FluxConfig, Outside
 from nerv.controllers.runtime import Controller, EventRecorder, Informers
@@ -34,4 +34,5 @@ def controllers(client: Client, informers: Informers, config: FluxConfig) -> tup
                 dependency_interval=config.dependency_interval,
             ),
         ),
+        *notification.controllers(client, informers, config),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nerv.controllers.runtime import Clock, SystemClock
+from nerv.controllers.serving import Exposure
 from nerv.kube.client import Client
 
 
@@ -26,7 +27,8 @@ class FluxConfig:
 
     `impersonate` gives a client that speaks as a service account (namespace, name); without it objects that name a
     service account fail with a clear condition. `dependency_interval` is how long a Kustomization waits for what it
-    depends on before it looks again although nothing changed, in seconds.
+    depends on before it looks again although nothing changed, in seconds. `exposure` tells the cluster's network where
+    webhooks are answered; without it they are not.
     """
 
     storage: Path
@@ -36,3 +38,4 @@ class FluxConfig:
     impersonate: Callable[[str, str], Client] | None = None
     kubeconfig: Callable[[], str] = field(default=lambda: "")
     dependency_interval: float = 30.0
+    exposure: Exposure | None = None

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nerv.controllers.runtime import Clock, EventRecorder, Informers, SystemClock, Writer
+from nerv.controllers.serving import Register, Unregister
 from nerv.kube.client import Client
 from nerv.kube.objects import timestamp
 
-Register = Callable[[str, int, Path], Awaitable[None]]
-"""Lets a cluster address and port be answered at a unix socket."""
-Unregister = Callable[[str, int], Awaitable[None]]
-"""Takes it back; what was never registered is no error."""
 ClientFor = Callable[[str, tuple[str, ...]], Client]
 """A client that acts as a user with groups."""
 

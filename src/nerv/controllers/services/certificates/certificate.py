@@ -9,6 +9,8 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from nerv.controllers import presence
+from nerv.controllers.presence import Presence
 from nerv.controllers.runtime import (
     Controller,
     Done,
@@ -20,12 +22,10 @@ from nerv.controllers.runtime import (
     Watch,
     key_of,
 )
-from nerv.controllers.services import presence
 from nerv.controllers.services.certificates import durations, keys, policies, resources, signing
 from nerv.controllers.services.certificates import secret as contents
 from nerv.controllers.services.certificates import status as statuses
 from nerv.controllers.services.context import Context
-from nerv.controllers.services.presence import Presence
 from nerv.controllers.services.webhooks import authority
 from nerv.kube import errors, objects
 from nerv.kube.objects import Object, timestamp

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from nerv.controllers.presence import Presence
 from nerv.controllers.runtime import Controller, Done, Informer, Key, Outcome, Watch
 from nerv.controllers.runtime.controller import Map
 from nerv.controllers.services.certificates import resources
 from nerv.controllers.services.context import Context
-from nerv.controllers.services.presence import Presence
 from nerv.controllers.services.webhooks import authority, bundles
 from nerv.kube import objects
 from nerv.kube.objects import Object

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
+from nerv.controllers import presence
+from nerv.controllers.presence import Presence
 from nerv.controllers.runtime import Controller, Done, EventRecorder, Informer, Key, Outcome, Watch, key_of
-from nerv.controllers.services import presence
 from nerv.controllers.services.certificates import keys, resources, signing
 from nerv.controllers.services.certificates import status as statuses
 from nerv.controllers.services.certificates.keys import PrivateKey
 from nerv.controllers.services.context import Context
-from nerv.controllers.services.presence import Presence
 from nerv.controllers.services.webhooks import authority
 from nerv.kube import objects
 from nerv.kube.objects import Object

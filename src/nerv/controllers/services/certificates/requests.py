@@ -7,15 +7,15 @@ import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from nerv.controllers import presence
+from nerv.controllers.presence import Presence
 from nerv.controllers.runtime import Controller, Done, EventRecorder, Informer, Key, Outcome, Watch, key_of
-from nerv.controllers.services import presence
 from nerv.controllers.services.certificates import issuers, keys, resources, signing
 from nerv.controllers.services.certificates import status as statuses
 from nerv.controllers.services.certificates.issuers import SecretInvalid, SecretMissing, SigningPair
 from nerv.controllers.services.certificates.keys import PrivateKey
 from nerv.controllers.services.certificates.signing import Issued
 from nerv.controllers.services.context import Context
-from nerv.controllers.services.presence import Presence
 from nerv.controllers.services.webhooks import authority
 from nerv.kube import objects
 from nerv.kube.objects import Object, timestamp

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nerv.certificates import KeyPair
+from nerv.controllers import presence
+from nerv.controllers.presence import Presence
 from nerv.controllers.runtime import Controller, Done, Informer, Key, Outcome, Watch
-from nerv.controllers.services import presence
 from nerv.controllers.services.certificates import admission, resources
 from nerv.controllers.services.context import Context
-from nerv.controllers.services.presence import Presence
 from nerv.controllers.services.webhooks import authority, reviews
-from nerv.controllers.services.webhooks.server import ServerController, WebhookServer
+from nerv.controllers.serving import ServerController, WebhookServer
 from nerv.kube import objects
 from nerv.kube.objects import Object
 from nerv.kube.resources import SECRETS

@@ -10,11 +10,11 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from nerv.controllers.presence import Presence
 from nerv.controllers.runtime import Controller, Done, EventRecorder, Informer, Key, Outcome, Watch, key_of
 from nerv.controllers.services.context import Context
 from nerv.controllers.services.load_balancer import allocation, resources
 from nerv.controllers.services.load_balancer.pools import Address
-from nerv.controllers.services.presence import Presence
 from nerv.kube import objects, selectors
 from nerv.kube.objects import Object
 from nerv.kube.resources import ENDPOINT_SLICES, NODES, SERVICES

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from nerv.controllers.presence import Presence
 from nerv.controllers.runtime import Controller, Done, Informer, Key, Outcome, Watch, key_of
 from nerv.controllers.services.context import Context
 from nerv.controllers.services.load_balancer import allocation, resources
 from nerv.controllers.services.load_balancer.pools import Pool, PoolError
-from nerv.controllers.services.presence import Presence
 from nerv.kube import objects
 from nerv.kube.objects import Object
 from nerv.kube.resources import SERVICES

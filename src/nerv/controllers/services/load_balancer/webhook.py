@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nerv.certificates import KeyPair
+from nerv.controllers import presence
+from nerv.controllers.presence import Presence
 from nerv.controllers.runtime import Controller, Done, Informer, Key, Outcome, Watch
 from nerv.controllers.runtime.controller import Map
-from nerv.controllers.services import presence
 from nerv.controllers.services.context import Context
 from nerv.controllers.services.load_balancer import admission, resources
 from nerv.controllers.services.load_balancer.admission import Validator
-from nerv.controllers.services.presence import Presence
 from nerv.controllers.services.webhooks import authority, bundles, reviews
-from nerv.controllers.services.webhooks.server import ServerController, WebhookServer
+from nerv.controllers.serving import ServerController, WebhookServer
 from nerv.kube import errors, objects
 from nerv.kube.objects import Object
 from nerv.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, REPLICA_SETS, SECRETS, VALIDATING_WEBHOOKS, Resource

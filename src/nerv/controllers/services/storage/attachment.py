@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from nerv.controllers.presence import Presence
 from nerv.controllers.runtime import Controller, Done, EventRecorder, Informer, Key, Outcome, Watch
 from nerv.controllers.services.context import Context
-from nerv.controllers.services.presence import Presence
 from nerv.controllers.services.storage import resources, volumes
 from nerv.kube import errors, objects
 from nerv.kube.objects import Object

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from nerv.controllers import presence
+from nerv.controllers.presence import Presence
 from nerv.controllers.runtime import Controller, Done, Informer, Key, Outcome, Watch
-from nerv.controllers.services import presence
 from nerv.controllers.services.context import Context
-from nerv.controllers.services.presence import Presence
 from nerv.controllers.services.storage import manifests, resources, settings
 from nerv.kube import errors, objects
 from nerv.kube.objects import Object

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nerv import documents
+from nerv.controllers import presence
+from nerv.controllers.presence import Presence
 from nerv.controllers.runtime import Controller, Done, Informer, Key, Outcome, Watch
 from nerv.controllers.runtime.controller import Map
-from nerv.controllers.services import presence
 from nerv.controllers.services.context import Context
-from nerv.controllers.services.presence import Presence
 from nerv.controllers.services.storage import defaults, manifests, resources, settings
 from nerv.controllers.services.storage.defaults import Setting
 from nerv.controllers.services.storage.endpoints import Admission

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 
-from nerv.controllers.services import presence
+from nerv.controllers import presence
 from nerv.controllers.services.context import ClientFor
 from nerv.controllers.services.storage import resources
 from nerv.controllers.services.storage.webhook import MUTATOR, VALIDATOR

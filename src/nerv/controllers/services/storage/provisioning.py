@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from nerv.controllers.presence import Presence
 from nerv.controllers.runtime import Controller, Done, EventRecorder, Informer, Key, Outcome, Watch, key_of
 from nerv.controllers.services.context import Context
-from nerv.controllers.services.presence import Presence
 from nerv.controllers.services.storage import resources, settings, volumes
 from nerv.kube import errors, objects
 from nerv.kube.objects import Object

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from nerv.controllers.services import presence
+from nerv.controllers import presence
 from nerv.kube.objects import Object
 from nerv.kube.resources import Resource
 

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nerv.certificates import KeyPair
+from nerv.controllers import presence
+from nerv.controllers.presence import Presence
 from nerv.controllers.runtime import Controller, Done, Informer, Key, Outcome, Watch
-from nerv.controllers.services import presence
 from nerv.controllers.services.context import Context
-from nerv.controllers.services.presence import Presence
 from nerv.controllers.services.storage import resources, settings
 from nerv.controllers.services.webhooks import authority, bundles, reviews
 from nerv.controllers.services.webhooks.reviews import Allowed, Denied, Verdict
-from nerv.controllers.services.webhooks.server import ServerController, WebhookServer
+from nerv.controllers.serving import ServerController, WebhookServer
 from nerv.http.messages import Request, Response
 from nerv.kube import errors, objects
 from nerv.kube.objects import Object

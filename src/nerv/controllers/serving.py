@@ -1,28 +1,48 @@
-"""One TLS server of a component, reachable at the address of each of its ready pods and nowhere else."""
+"""One server of a component, reachable at the address of each of its ready pods and nowhere else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import Protocol
 
 from typing_extensions import override
 
 from nerv.certificates import KeyPair
 from nerv.controllers.runtime import Clock, Controller, Watch
 from nerv.controllers.runtime.controller import Reconcile
-from nerv.controllers.services.context import ServicesConfig
 from nerv.http import tls
 from nerv.http.messages import Handler
 from nerv.http.server import Server, listen
+
+Register = Callable[[str, int, Path], Awaitable[None]]
+"""Lets a cluster address and port be answered at a unix socket."""
+Unregister = Callable[[str, int], Awaitable[None]]
+"""Takes it back; what was never registered is no error."""
+
+
+class Exposure(Protocol):
+    """How the cluster's network is told of a server."""
+
+    @property
+    def run_folder(self) -> Path:
+        """For unix sockets: a short path, 0700."""
+        ...
+
+    @property
+    def register(self) -> Register: ...
+
+    @property
+    def unregister(self) -> Unregister: ...
 
 
 class WebhookServer:
     """Closed until `serve`. While no pod is ready nothing listens, and connections that were kept open are dropped: an
     API server that pools them would else still reach a pod that is gone."""
 
-    def __init__(self, config: ServicesConfig, name: str, handler: Handler) -> None:
-        self._config = config
-        self._unix: Path = config.run_folder / f"{name}.sock"
+    def __init__(self, exposure: Exposure, name: str, handler: Handler) -> None:
+        self._exposure = exposure
+        self._unix: Path = exposure.run_folder / f"{name}.sock"
         self._handler = handler
         self._server: Server | None = None
         self._pair: KeyPair | None = None
@@ -37,15 +57,15 @@ class WebhookServer:
         if self._server is None or self._pair != pair or not wanted >= self._places:
             await self._listen(pair)
         for address, port in sorted(wanted - self._places):
-            await self._config.register(address, port, self._unix)
+            await self._exposure.register(address, port, self._unix)
         for address, port in sorted(self._places - wanted):
-            await self._config.unregister(address, port)
+            await self._exposure.unregister(address, port)
         self._places = wanted
 
     async def withdraw(self) -> None:
         """Stop answering anywhere."""
         for address, port in sorted(self._places):
-            await self._config.unregister(address, port)
+            await self._exposure.unregister(address, port)
         self._places = set()
         await self._close()
 
