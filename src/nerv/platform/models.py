@@ -17,13 +17,15 @@ from nerv.platform.types import (
     Domain,
     Duration,
     GitUrl,
+    Interface,
     LabelKey,
     LabelValue,
-    Line,
     Locale,
     Mac,
     Name,
     Network,
+    Schedule,
+    ServerName,
     SshKey,
     TimeZone,
     Unique,
@@ -43,7 +45,7 @@ class Disk(Model):
     device: Device
     """Device path; /dev/disk/by-id/... stays the same when disks are added."""
     purpose: Literal["system", "storage"] = "system"
-    """`system` is partitioned for NixOS, `storage` is given to Longhorn."""
+    """`system` is partitioned for NixOS, `storage` is mounted where Longhorn keeps its data."""
 
 
 class Taint(Model):
@@ -68,10 +70,12 @@ class Node(Model):
     """IPv4 address in spec.network.cidr."""
     mac: Mac | None = None
     """MAC address of the network card, to wake and to find the machine."""
-    interface: Line | None = None
+    interface: Interface | None = None
     """Name of the network card; without it the one that has the MAC address, else the first."""
     architecture: Literal["x86_64", "aarch64"] = "x86_64"
     """Processor architecture."""
+    firmware: Literal["uefi", "bios"] = "uefi"
+    """How the machine starts: decides partitions and boot loader."""
     disks: Annotated[tuple[Disk, ...], Field(min_length=1)] = (Disk(device="/dev/sda"),)
     """Disks that NERV may use; everything on them is erased by the installation."""
     labels: dict[LabelKey, LabelValue] = Field(default={})
@@ -95,6 +99,8 @@ class NetworkSettings(Model):
     """Addresses of Services."""
     api_address: Address | None = None
     """Virtual address of the API server, needed with more than one server."""
+    operators: Annotated[tuple[Network, ...], Unique] = ()
+    """Networks that may reach the API server; without any the nodes' own. SSH is open to all, with keys only."""
 
     @property
     def name_servers(self) -> tuple[IPv4Address, ...]:
@@ -115,6 +121,17 @@ class NixosSettings(Model):
     """For example Europe/Berlin."""
     locale: Locale = "en_US.UTF-8"
     """For example de_DE.UTF-8."""
+    automatic_updates: Literal["off", "packages", "packages-and-kernel"] = "off"
+    """Every night the newest packages of the release, one node after another; with the kernel a node also restarts."""
+
+
+class EtcdSnapshots(Model):
+    """Copies of the cluster's data that K3s makes on every server."""
+
+    schedule: Schedule = "0 */6 * * *"
+    """When, as in cron."""
+    retention: Annotated[int, Field(ge=1, le=1000)] = 28
+    """How many are kept on each server."""
 
 
 class KubernetesSettings(Model):
@@ -122,6 +139,12 @@ class KubernetesSettings(Model):
 
     version: versions.KubernetesMinor = versions.KUBERNETES
     """Minor version; the NixOS release carries its newest patch."""
+    tls_sans: Annotated[tuple[ServerName, ...], Unique] = ()
+    """More names and addresses that the API server is reached by; its certificate names them."""
+    secrets_encryption: bool = True
+    """Keep Secrets encrypted in etcd."""
+    etcd_snapshots: EtcdSnapshots = EtcdSnapshots()
+    """Copies of the cluster's data."""
 
 
 class RepositorySettings(Model):

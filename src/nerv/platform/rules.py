@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 from typing import Any
@@ -112,6 +113,39 @@ def _disks(platform: BasePlatform) -> Iterator[Finding]:
                 yield Finding((*path, index, "device"), f"disk {device} of node `{node.name}` stands twice")
         if sum(disk.purpose == "system" for disk in node.disks) != 1:
             yield Finding(path, f"node `{node.name}` needs exactly one system disk", "`purpose: system`")
+        if sum(disk.purpose == "storage" for disk in node.disks) > 1:
+            hint = "Longhorn's data lies in one folder: leave one, more can be added in Longhorn"
+            yield Finding(path, f"node `{node.name}` has more than one storage disk", hint)
+
+
+def _firmware(platform: BasePlatform) -> Iterator[Finding]:
+    for position, node in enumerate(platform.spec.nodes):
+        if node.firmware == "bios" and node.architecture == "aarch64":
+            path = (*_NODES, position, "firmware")
+            yield Finding(path, f"node `{node.name}` is aarch64, which has no BIOS", "leave `firmware` out")
+
+
+# what a kubelet may say of itself; with any other label of Kubernetes' own domains it does not start
+_OWN_DOMAINS = re.compile(r"(?:^|\.)(?:kubernetes|k8s)\.io$")
+_KUBELET_PREFIXES = re.compile(r"(?:^|\.)(?:kubelet|node)\.kubernetes\.io$")
+_KUBELET_LABELS = {
+    "kubernetes.io/hostname",
+    "kubernetes.io/arch",
+    "kubernetes.io/os",
+    "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region",
+}
+
+
+def _labels(platform: BasePlatform) -> Iterator[Finding]:
+    for position, node in enumerate(platform.spec.nodes):
+        for key in node.labels:
+            prefix = key.rpartition("/")[0]
+            if not _OWN_DOMAINS.search(prefix) or _KUBELET_PREFIXES.search(prefix) or key in _KUBELET_LABELS:
+                continue
+            path = (*_NODES, position, "labels", key)
+            hint = "use a prefix of your own domain, or set it with `kubectl label node`"
+            yield Finding(path, f"a node may not give itself the label `{key}`: its kubelet would not start", hint)
 
 
 # touched only where the whole list was refused: a node that was taken out does not make the others wrong
@@ -125,4 +159,6 @@ RULES: tuple[Rule[Any], ...] = (
     Rule(_cidrs, reads=(_NETWORK,)),
     Rule(_repository_login, reads=(("spec", "repository"),)),
     Rule(_disks, reads=(_NODES,)),
+    Rule(_firmware, reads=(_NODES,)),
+    Rule(_labels, reads=(_NODES,)),
 )

@@ -218,6 +218,25 @@ def _device(text: str) -> str:
     return text
 
 
+def _interface(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]{0,14}", text):
+        raise fail(f"`{text}` is not the name of a network card", "at most 15 letters and digits, for example enp1s0")
+    return text
+
+
+def _server_name(text: str) -> str:
+    if not re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", text) or len(text) > 253:
+        raise fail(f"`{text}` is neither a host name nor an address", "for example k8s.example.org or 203.0.113.7")
+    return text
+
+
+def _schedule(text: str) -> str:
+    if not re.fullmatch(r"[0-9*/,-]+( [0-9A-Za-z*/,-]+){4}", text):
+        hint = "minute, hour, day, month and day of the week, for example `0 */6 * * *`"
+        raise fail(f"`{text}` is not a schedule", hint)
+    return text
+
+
 def _absolute(text: str) -> str:
     if not re.fullmatch(r"/[A-Za-z0-9._/-]+", text) or "/../" in f"{text}/":
         raise fail(f"`{text}` is not an absolute path", "for example /var/lib/longhorn")
@@ -265,6 +284,13 @@ SshKey = Annotated[str, _rule(_ssh_key), WithJsonSchema({"type": "string", "patt
 TimeZone = Annotated[str, _rule(_time_zone), WithJsonSchema({"type": "string", "examples": ["UTC", "Europe/Berlin"]})]
 Locale = Annotated[str, _rule(_locale), WithJsonSchema({"type": "string", "examples": ["en_US.UTF-8"]})]
 Device = Annotated[str, _rule(_device), WithJsonSchema({"type": "string", "pattern": "^/dev/.+$"})]
+Interface = Annotated[
+    str, _rule(_interface), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9._-]{0,14}$"})
+]
+ServerName = Annotated[
+    str, _rule(_server_name), WithJsonSchema({"type": "string", "examples": ["k8s.example.org", "203.0.113.7"]})
+]
+Schedule = Annotated[str, _rule(_schedule), WithJsonSchema({"type": "string", "examples": ["0 */6 * * *"]})]
 AbsolutePath = Annotated[str, _rule(_absolute), WithJsonSchema({"type": "string", "pattern": "^/.+$"})]
 LabelValue = Annotated[str, _rule(_label_value), WithJsonSchema({"type": "string", "maxLength": 63})]
 LabelKey = Annotated[str, _rule(_label_key), WithJsonSchema({"type": "string", "minLength": 1})]
