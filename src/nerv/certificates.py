@@ -47,6 +47,12 @@ def private_key_pem(key: ec.EllipticCurvePrivateKey) -> str:
     return encoded.decode()
 
 
+def public_key_pem(private_key: str) -> str:
+    """The public half of a private key, PEM (SubjectPublicKeyInfo)."""
+    key = serialization.load_pem_private_key(private_key.encode(), None).public_key()
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+
+
 def create_ca(common_name: str, *, valid: datetime.timedelta = 3650 * _ONE_DAY) -> KeyPair:
     """A self-signed certificate authority."""
     key = ec.generate_private_key(ec.SECP256R1())

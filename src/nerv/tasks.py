@@ -1,6 +1,7 @@
 """Long-running asyncio tasks under one supervisor.
 
-A task that fails does not take the others down: it is logged with its traceback and started again after a back-off.
+A task that fails does not take the others down: it is logged (a defect with its traceback) and started again after a
+back-off.
 This is the task supervisor, one of the three named places where a broad `except` is right (CONTRIBUTING.md).
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+
+from nerv.errors import NervError
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +51,8 @@ class Supervisor:
             try:
                 await run()
                 return
+            except NervError as error:
+                _log.warning("task %s: %s, next try in %.1f s", name, "; ".join(error.lines()), delay)
             except Exception:  # noqa: BLE001  the supervisor must survive whatever a task does
                 _log.exception("task %s failed, next try in %.1f s", name, delay)
             if asyncio.get_running_loop().time() - begun > self._last:

@@ -37,6 +37,9 @@ def up(
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Leave it running in the background.")] = False,
     offline: Annotated[bool, typer.Option(help="Refuse every connection out of the cluster.")] = False,
+    engine: Annotated[
+        str | None, typer.Option(help="embedded or upstream. Default: as it ran last; embedded at first.")
+    ] = None,
 ) -> None:
     """Bring the platform up on this machine, from its repository, and show it coming up."""
     settings: Context = context.obj
@@ -46,12 +49,12 @@ def up(
         )
     platform = _platform(settings, folder)
     if detach:
-        _detach(platform, offline=offline, debug=settings.debug)
+        _detach(platform, Options(offline, engine), debug=settings.debug)
     else:
         logs.set_up(debug=settings.debug, file=platform.log)
         memory.tune()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_stay(platform, Options(offline=offline)))
+            runner.run(_stay(platform, Options(offline, engine)))
 
 
 def _platform(settings: Context, folder: Path | None) -> PlatformFolder:
@@ -131,7 +134,7 @@ def greeting(folder: PlatformFolder, status: Status, seconds: float) -> list[str
     return lines
 
 
-def _detach(platform: PlatformFolder, *, offline: bool, debug: bool) -> None:
+def _detach(platform: PlatformFolder, options: Options, *, debug: bool) -> None:
     """Start the same command in a session of its own and wait until it is healthy."""
     pid = folders.running_pid(platform)
     if pid is not None:
@@ -141,7 +144,8 @@ def _detach(platform: PlatformFolder, *, offline: bool, debug: bool) -> None:
     talk_file = platform.log.parent / "up.log"
     talk_file.unlink(missing_ok=True)
     command = [sys.executable, "-m", "nerv", *(["--debug"] if debug else []), "-C", str(platform.root), "up"]
-    command += ["--offline"] if offline else []
+    command += ["--offline"] if options.offline else []
+    command += ["--engine", options.engine] if options.engine else []
     child = process.spawn_detached(command, talk_file)
     status = asyncio.run(_until_healthy(platform, child, talk_file))
     print(f"{status.name} runs in the background (pid {child}): `nerv status`, `nerv down`", file=sys.stderr)

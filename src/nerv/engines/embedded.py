@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from typing_extensions import override
 
@@ -16,6 +17,7 @@ from nerv.controllers.runtime import Controller, Informers
 from nerv.engines.protocol import Endpoint, Engine, EngineConfig, ReconcilerConfig
 from nerv.errors import NervError
 from nerv.kube.client import Client
+from nerv.node.programs import ProcessProgram
 
 DATABASE = "cluster.db"
 
@@ -28,6 +30,10 @@ class EmbeddedEngine(Engine):
     def __init__(self) -> None:
         self._server: ApiServer | None = None
         self._config: EngineConfig | None = None
+
+    @override
+    def check(self) -> None:
+        """It is part of NERV."""
 
     @override
     async def start(self, config: EngineConfig) -> Endpoint:
@@ -88,7 +94,7 @@ class EmbeddedEngine(Engine):
         )
 
     @override
-    def programs(self) -> Mapping[str, tuple[str, ...]]:
+    def programs(self, ca_file: Path) -> Mapping[str, ProcessProgram]:
         return {}
 
     @override

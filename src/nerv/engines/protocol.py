@@ -18,6 +18,7 @@ from nerv.controllers.runtime.controller import Controller
 from nerv.controllers.runtime.informer import Informers
 from nerv.controllers.serving import Exposure
 from nerv.kube.client import Client
+from nerv.node.programs import ProcessProgram
 
 Dial = Callable[[str, int], Awaitable[tuple[StreamReader, StreamWriter]]]
 
@@ -28,6 +29,8 @@ class EngineConfig:
 
     state: Path
     """the engine's own folder below `.nerv/`"""
+    logs: Path
+    """where programs write what they say"""
     run_folder: Path
     """short folder for unix sockets"""
     port: int
@@ -37,7 +40,9 @@ class EngineConfig:
     admin: KeyPair
     kubelet_client: KeyPair
     service_account_key: str
+    pod_cidr: str
     service_cidr: str
+    cluster_domain: str
     egress_socket: Path
     """HTTP CONNECT over a unix socket: how the API server reaches cluster addresses"""
     dial: Dial
@@ -69,6 +74,10 @@ class Engine(Protocol):
 
     name: str
 
+    def check(self) -> None:
+        """Raise NervError when it cannot run here, before anything is started."""
+        ...
+
     async def start(self, config: EngineConfig) -> Endpoint:
         """Returns when the API server answers. Raises NervError."""
         ...
@@ -85,8 +94,8 @@ class Engine(Protocol):
         """What runs in this process; empty where real controllers run."""
         ...
 
-    def programs(self) -> Mapping[str, tuple[str, ...]]:
-        """Image without tag -> command, for pods that are this engine's own processes."""
+    def programs(self, ca_file: Path) -> Mapping[str, ProcessProgram]:
+        """By image name, for pods that are this engine's own processes; they trust the authorities in `ca_file`."""
         ...
 
     def versions(self) -> Mapping[str, str]:

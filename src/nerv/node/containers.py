@@ -321,14 +321,19 @@ class Container:
         variables = {**program.environment, **variables}
         prepared = await sandbox.volumes.prepare(sandbox.pod_with_address())
         user, group = self._user()
-        command = (*program.command, *self._arguments(variables))
+        command = (*program.command, *program.arguments(self._arguments(variables)))
         spec = ContainerSpec(
             network=await sandbox.network(),
             hostname=variables["HOSTNAME"],
             command=command,
             environment=variables,
             root=sandbox.root,
-            mounts=(*sandbox.files(), self._message_mount(), *volumes.mounts(self.spec, prepared, variables)),
+            mounts=(
+                *sandbox.files(),
+                *(Mount(str(source), target, read_only=True) for target, source in program.files.items()),
+                self._message_mount(),
+                *volumes.mounts(self.spec, prepared, variables),
+            ),
             hidden=sandbox.hidden(),
             visible=(*processes.python_folders(), *self.context.config.visible, *_executable(command[0])),
             working_folder=self.spec.get("workingDir") or "/",

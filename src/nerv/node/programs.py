@@ -5,12 +5,17 @@ An image without an entry is simulated: it goes through the same life cycle and 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from nerv.kube.objects import Object
 
 RUNTIME_ANNOTATION = "nerv.dev/runtime"
+PROGRAM_ANNOTATION = "nerv.dev/program"
+"""Name and version of the program that really runs, where the engine says it."""
+ARGUMENTS_ANNOTATION = "nerv.dev/arguments"
+"""What of a container's arguments its program is not given."""
 PROCESS, EMBEDDED, SIMULATED = "process", "embedded", "simulated"
 
 
@@ -32,6 +37,16 @@ class ProcessProgram:
 
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Files of this machine that it sees, by their place in the pod."""
+    without: tuple[str, ...] = ()
+    """Arguments of the container that it is not given."""
+    name: str = ""
+    """Name and version, where they may be others than the image's."""
+
+    def arguments(self, given: Sequence[str]) -> tuple[str, ...]:
+        """What of the container's arguments it is given."""
+        return tuple(word for word in given if word.partition("=")[0] not in self.without)
 
 
 @dataclass(frozen=True)
@@ -76,6 +91,20 @@ def runtime_of(program: Program | None) -> str:
             return EMBEDDED
         case None:
             return SIMULATED
+
+
+def told(programs: Programs, pod: Object) -> dict[str, str]:
+    """What a pod is told to be: its runtime, and which program stands for its image with which arguments."""
+    said = {RUNTIME_ANNOTATION: pod_runtime(programs, pod)}
+    for container in pod["spec"]["containers"]:
+        program = find(programs, container["image"])
+        if isinstance(program, ProcessProgram) and program.name:
+            said[PROGRAM_ANNOTATION] = program.name
+            given = container.get("args") or []
+            left_out = [word for word in given if word not in program.arguments(given)]
+            if left_out:
+                said[ARGUMENTS_ANNOTATION] = f"without {' '.join(left_out)}"
+    return said
 
 
 def pod_runtime(programs: Programs, pod: Object) -> str:

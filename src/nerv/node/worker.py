@@ -239,13 +239,14 @@ class PodWorker:
     async def _write(self) -> None:
         wanted = status.render(self.pod, self.states(), self.context.timestamp())
         metadata = self.pod["metadata"]
-        annotated = (metadata.get("annotations") or {}).get(programs.RUNTIME_ANNOTATION) == self.runtime
+        told = programs.told(self.context.programs, self.pod)
+        annotated = told.items() <= (metadata.get("annotations") or {}).items()
         if annotated and not status.differs(self.pod, wanted):
             return
         patch: Object = {"status": wanted}
         if not annotated:
             # The API takes annotations of a pod together with its status.
-            patch["metadata"] = {"annotations": {programs.RUNTIME_ANNOTATION: self.runtime}}
+            patch["metadata"] = {"annotations": told}
         answer = await self.context.client.patch(
             PODS, metadata["name"], metadata["namespace"], patch, subresource="status"
         )

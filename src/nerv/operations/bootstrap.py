@@ -16,14 +16,15 @@ from pathlib import Path
 from nerv import documents, process
 from nerv.errors import NervError, ProcessError
 from nerv.kube.client import Client
-from nerv.kube.errors import NotFound
+from nerv.kube.errors import NoMatch, NotFound
 from nerv.kube.objects import Object
-from nerv.kube.resources import SECRETS
+from nerv.kube.resources import SECRETS, Resource
 from nerv.operations.kinds import KUSTOMIZATIONS
 
 NAMESPACE = "flux-system"
 FIELD_MANAGER = "flux"
 ADDONS_MANAGER = "deploy@nerv"
+_SERVED_SECONDS, _POLL = 30.0, 0.05
 _FIRST_KINDS = ("CustomResourceDefinition", "Namespace")
 
 
@@ -78,7 +79,7 @@ async def _committed(repository: Repository, path: str) -> str:
 
 
 async def apply_all(client: Client, objects: list[Object], manager: str) -> None:
-    """Server-side apply in two stages: definitions and namespaces, then the rest side by side."""
+    """Server-side apply in two stages: definitions and namespaces, then the rest side by side. Raises NervError."""
     first = [obj for obj in objects if obj["kind"] in _FIRST_KINDS]
     rest = [obj for obj in objects if obj["kind"] not in _FIRST_KINDS]
     for stage in (first, rest):
@@ -88,8 +89,20 @@ async def apply_all(client: Client, objects: list[Object], manager: str) -> None
 
 
 async def _apply(client: Client, obj: Object, manager: str) -> None:
-    resource = await client.resource_for(obj["apiVersion"], obj["kind"])
+    resource = await _served(client, obj)
     await client.apply(resource, obj, field_manager=manager)
+
+
+async def _served(client: Client, obj: Object) -> Resource:
+    """A definition that was just applied is served a moment later."""
+    deadline = asyncio.get_running_loop().time() + _SERVED_SECONDS
+    while True:
+        try:
+            return await client.resource_for(obj["apiVersion"], obj["kind"])
+        except NoMatch as error:
+            if asyncio.get_running_loop().time() > deadline:
+                raise NervError(f"{error} after {_SERVED_SECONDS:.0f} s") from None
+        await asyncio.sleep(_POLL)
 
 
 def secret(name: str, data: Mapping[str, str]) -> Object:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from nerv.controllers import services
 from nerv.controllers.runtime import Controller, EventRecorder, Informers, SystemClock
 from nerv.controllers.services import ServicesConfig
-from nerv.engines.embedded import EmbeddedEngine
-from nerv.engines.protocol import Endpoint, EngineConfig, ReconcilerConfig
+from nerv.engines.protocol import Endpoint, Engine, EngineConfig, ReconcilerConfig
 from nerv.errors import NervError
+from nerv.kube import kubeconfig
 from nerv.kube.client import Client
 from nerv.mirror import Mirror, MirrorConfig
 from nerv.network.driver import NetworkConfig
@@ -28,7 +28,7 @@ from nerv.network.services import ServiceTable
 from nerv.node.agent import NodeAgent
 from nerv.node.context import NodeConfig, NodeContext
 from nerv.node.programs import Programs
-from nerv.operations import authority, bootstrap, images, keys, memory, pki, ports
+from nerv.operations import authority, bootstrap, engines, images, keys, memory, pki, ports
 from nerv.operations import folder as folders
 from nerv.operations import plan as plans
 from nerv.operations.folder import PlatformFolder
@@ -49,18 +49,20 @@ class Options:
     """How a platform is brought up."""
 
     offline: bool = False
+    engine: str | None = None
+    """None: the one that it ran on last"""
 
 
 class Cluster:
     """A platform that runs in this process. Made by `prepare`, driven by `run`."""
 
-    def __init__(self, folder: PlatformFolder, plan: Plan, options: Options) -> None:
+    def __init__(self, folder: PlatformFolder, plan: Plan, options: Options, engine: Engine) -> None:
         self.folder = folder
         self.note = "starting the cluster's network"
         self._plan = plan
         self._options = options
         self._tasks = Supervisor()
-        self._engine = EmbeddedEngine()
+        self._engine = engine
         self._watch: StatusWatch | None = None
         self._started = asyncio.Event()
         self._client: Client | None = None
@@ -75,9 +77,12 @@ class Cluster:
         refused = await NamespaceNetwork.available()
         if refused:
             raise NervError(refused)
-        with folders.hold_lock(folder, plan.name, EmbeddedEngine.name):
+        engine = engines.create(engines.chosen(folder, options.engine))
+        engine.check()
+        with folders.hold_lock(folder, plan.name, engine.name):
             folders.open_state(folder)
-            yield cls(folder, plan, options)
+            engines.remember(folder, engine.name)
+            yield cls(folder, plan, options, engine)
 
     @property
     def started(self) -> bool:
@@ -160,7 +165,7 @@ class Cluster:
         )
         for controller in (*reconcilers, *services.controllers(client, informers, add_ons)):
             self._run_controller(controller)
-        programs = images.programs(plan.programs, services.programs(add_ons), self._engine.programs())
+        programs = images.programs(plan.programs, services.programs(add_ons), self._engine.programs(mirror.ca_file))
         await self._start_nodes(client, informers, network, table, identity, programs)
 
         await bootstrap.install_addons(client)
@@ -177,6 +182,7 @@ class Cluster:
         endpoint = await self._engine.start(
             EngineConfig(
                 state=folders.private_folder(state / "data" / self._engine.name),
+                logs=folders.private_folder(self.folder.log.parent),
                 run_folder=self.folder.run_folder,
                 port=ports.api_port(state / "state.json"),
                 ca=identity.ca,
@@ -184,12 +190,14 @@ class Cluster:
                 admin=identity.admin,
                 kubelet_client=identity.kubelet_client,
                 service_account_key=identity.service_account_key,
+                pod_cidr=self._plan.pod_cidr,
                 service_cidr=self._plan.service_cidr,
+                cluster_domain=self._plan.cluster_domain,
                 egress_socket=network.egress_socket,
                 dial=network.dial,
             )
         )
-        text = pki.kubeconfig(endpoint.url, identity.ca, identity.admin, cluster=self._plan.name)
+        text = kubeconfig.inline(endpoint.url, identity.ca.certificate, identity.admin, cluster=self._plan.name)
         folders.write_private(self.folder.kubeconfig, text)
         return endpoint
 

@@ -7,15 +7,17 @@ from pathlib import Path
 
 from nerv import __version__
 from nerv.engines.embedded import EmbeddedEngine
+from nerv.engines.protocol import Engine
 from nerv.engines.upstream import building, catalog, store, taking
 from nerv.engines.upstream.building import Report
+from nerv.engines.upstream.engine import UpstreamEngine
 from nerv.engines.upstream.store import Store
 from nerv.errors import NervError
 from nerv.operations import folder as folders
 from nerv.operations.folder import PlatformFolder
 from nerv.platform import versions
 
-EMBEDDED, UPSTREAM = EmbeddedEngine.name, "upstream"
+EMBEDDED, UPSTREAM = EmbeddedEngine.name, UpstreamEngine.name
 NAMES = (EMBEDDED, UPSTREAM)
 
 
@@ -55,6 +57,11 @@ def chosen(folder: PlatformFolder, asked: str | None) -> str:
     except OSError:
         return EMBEDDED
     return remembered if remembered in NAMES else EMBEDDED
+
+
+def create(name: str) -> Engine:
+    """A new engine of that name."""
+    return UpstreamEngine() if name == UPSTREAM else EmbeddedEngine()
 
 
 def remember(folder: PlatformFolder, name: str) -> None:

@@ -20,7 +20,7 @@ Work = Callable[[PodContext], Awaitable[int]]
 def programs(
     components: Iterable[Program],
     work: Mapping[str, Work],
-    engine: Mapping[str, tuple[str, ...]],
+    engine: Mapping[str, ProcessProgram],
 ) -> Programs:
     """The table handed to nodes. `work`: coroutines that are a Job's container. The engine's own programs win.
 
@@ -34,9 +34,7 @@ def programs(
             table[program.image] = EmbeddedProgram()
     for image, run in work.items():
         table[node_programs.image_name(image)] = EmbeddedProgram(run)
-    for image, line in engine.items():
-        table[node_programs.image_name(image)] = ProcessProgram(line)
-    return table
+    return {**table, **engine}
 
 
 def command(program: Program) -> tuple[str, ...]:

@@ -7,14 +7,13 @@ it lives in the cluster, made by cert-manager from the repository.
 from __future__ import annotations
 
 import datetime
-from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from nerv import certificates, documents
+from nerv import certificates
 from nerv.certificates import KeyPair
 from nerv.errors import NervError
 from nerv.operations.folder import write_private
@@ -96,28 +95,3 @@ def _private_key(path: Path) -> str:
     if not path.exists():
         write_private(path, certificates.private_key_pem(ec.generate_private_key(ec.SECP256R1())))
     return path.read_text(encoding="utf-8")
-
-
-def kubeconfig(server: str, ca: KeyPair, user: KeyPair, *, cluster: str) -> str:
-    """A kubeconfig with everything inline."""
-
-    def data(text: str) -> str:
-        return b64encode(text.encode()).decode()
-
-    return documents.dump(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [
-                {"name": cluster, "cluster": {"server": server, "certificate-authority-data": data(ca.certificate)}}
-            ],
-            "users": [
-                {
-                    "name": f"{cluster}-admin",
-                    "user": {"client-certificate-data": data(user.certificate), "client-key-data": data(user.key)},
-                }
-            ],
-            "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": f"{cluster}-admin"}}],
-            "current-context": cluster,
-        }
-    )
