@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -64,6 +65,21 @@ async def test_server_that_is_not_there() -> None:
     with pytest.raises(errors.Unreachable, match=r"the API server https://127\.0\.0\.1:1 does not answer"):
         await client.list(CONFIG_MAPS)
     await client.close()
+
+
+async def test_a_request_without_content_names_no_type() -> None:
+    heads: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).lower())
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listener:
+        client = Client(TlsTransport(Access(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}")))
+        await client.raw("GET", "/api/v1")
+        await client.close()
+    assert b"content-type" not in heads[0]  # kube-apiserver answers 406 to discovery with one
 
 
 async def test_renewed_token_is_read_again(tmp_path: Path) -> None:

@@ -42,12 +42,12 @@ def build(
     talk = output.talk()
 
     def report(step: Step) -> None:
-        place = f"[{step.number}/{step.count}] {step.source.program} {step.source.version}"
+        place = f"[{step.number}/{step.count}] {step.source.program}"
         if step.built is None:
             talk.print(f"{place} ...", markup=False)
         else:
             took = f" in {step.built.seconds:.0f} s" if step.built.seconds else f" from {step.built.origin}"
-            talk.print(f"{place}: {_size(step.built.size)}{took}", markup=False)
+            talk.print(f"{place} {step.built.version}: {_size(step.built.size)}{took}", markup=False)
 
     made = asyncio.run(engines.build(name, given, report, lambda text: talk.print(text, markup=False)))
     size = sum(each.size for each in made.read().values())

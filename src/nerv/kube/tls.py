@@ -135,8 +135,10 @@ class TlsTransport:
 
     async def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> RawResponse:
         """One exchange. Raises errors.Unreachable."""
+        # None and not b"": a content type without content makes a real API server refuse discovery with 406
+        data = body or None
         try:
-            async with self._open().request(method, self._base + path, headers=self._signed(headers), data=body) as got:
+            async with self._open().request(method, self._base + path, headers=self._signed(headers), data=data) as got:
                 lowered = {name.lower(): value for name, value in got.headers.items()}
                 return RawResponse(got.status, lowered, await got.read())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
