@@ -28,12 +28,18 @@ NEEDS = {
     "nix-instantiate": "nix-bin",
     "shellcheck": "shellcheck",
     "systemd-analyze": "systemd",
+    "sshd": "openssh-server",
+    "ssh": "openssh-client",
+    "ip": "iproute2",
+    "ping": "iputils-ping",
 }
+# not on everybody's PATH, where Debian puts sshd and ip
+SEARCH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 
 
 def install_needs() -> None:
     """Install the missing programs of NEEDS where this is root on Debian; else say which are missing."""
-    missing = [package for program, package in NEEDS.items() if not shutil.which(program)]
+    missing = [package for program, package in NEEDS.items() if not shutil.which(program, path=SEARCH)]
     if not missing:
         return
     if os.geteuid() or not shutil.which("apt-get"):

@@ -37,6 +37,7 @@ VERBS: tuple[tuple[str, str, str], ...] = (
     ("trust", "nerv.cli.access", "trust"),
     ("console", "nerv.cli.console", "console"),
     ("engine", "nerv.cli.engine", "engine"),
+    ("deploy", "nerv.cli.deploy", "deploy"),
 )
 
 

@@ -10,6 +10,7 @@ SshError
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import shlex
@@ -27,6 +28,7 @@ from nerv.process import Completed
 CONNECT_SECONDS = 10.0
 _KEEPALIVE_SECONDS = 10
 _KEEPALIVE_COUNT = 3
+_CLOSE_SECONDS = 5.0
 
 
 class SshError(NervError):
@@ -101,7 +103,7 @@ async def host_keys(target: Target, timeout: float = CONNECT_SECONDS) -> list[Ho
             key = await asyncio.wait_for(
                 asyncssh.get_server_host_key(target.host, target.port, server_host_key_algs=algorithms), timeout
             )
-        except asyncssh.Error as error:
+        except (asyncssh.Error, ConnectionResetError) as error:
             refused = error  # it has no key of this kind: the server hangs up
             continue
         except OSError as error:
@@ -185,7 +187,13 @@ class Remote:
         connection, self._connection = self._connection, None
         if connection:
             connection.close()
-            await connection.wait_closed()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(connection.wait_closed(), _CLOSE_SECONDS)
+
+    def _abort(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection:
+            connection.abort()
 
     async def connection(self) -> asyncssh.SSHClientConnection:
         """A live connection. Raises SshError."""
@@ -197,11 +205,13 @@ class Remote:
     async def run(self, command: str, *, input: str = "", check: bool = True, timeout: float = 60.0) -> Completed:
         """Run a shell command to its end. Raises CommandFailed when `check` is set, SshError otherwise."""
         try:
-            async with asyncio.timeout(timeout), await self._start(command) as child:
+            async with asyncio.timeout(timeout):
+                child = await self._start(command)
                 stdout, stderr = await child.communicate(input)
                 await child.wait_closed()
         except TimeoutError:
-            await self.close()
+            # closing in order would wait for the command
+            self._abort()
             raise ConnectionLost(f"`{command}` on {self.target} did not end within {timeout:g} s") from None
         except (OSError, asyncssh.Error) as error:
             raise self._lost(command, error) from None
@@ -212,14 +222,18 @@ class Remote:
 
     async def lines(self, command: str) -> AsyncGenerator[str, None]:
         """The lines that a command writes, as they come, until it ends. Raises SshError when the connection goes."""
+        child = None
         try:
-            async with await self._start(command) as child:
-                async for line in child.stdout:
-                    yield str(line).rstrip("\n")
-                await child.wait_closed()
-                self._code(child, command)
+            child = await self._start(command)
+            while line := str(await child.stdout.readline()):
+                yield line.rstrip("\n")
+            await child.wait_closed()
+            self._code(child, command)
         except (OSError, asyncssh.Error) as error:
             raise self._lost(command, error) from None
+        finally:
+            if child is not None:
+                child.close()
 
     async def _start(self, command: str) -> asyncssh.SSHClientProcess[str]:
         for last in (False, True):

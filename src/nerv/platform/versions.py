@@ -46,3 +46,6 @@ KUBERNETES: KubernetesMinor = "v1.31"
 # A release is added when what is rendered for it is proved: options of services.k3s differ between releases.
 NixosRelease = Literal["25.05"]
 NIXOS: NixosRelease = "25.05"
+
+# Installs NixOS over SSH; its flags and its output are known to deploy/anywhere.py and deploy/watchdog.py.
+NIXOS_ANYWHERE = "1.13.0"

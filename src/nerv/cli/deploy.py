@@ -1,0 +1,141 @@
+"""`nerv deploy`: nodes of the definition onto real machines, step by step; later deploys with --update."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nerv.cli import output
+from nerv.cli.context import Context
+from nerv.components import definition
+from nerv.deploy.ssh import Access, Target
+from nerv.deploy.steps import perform, script
+from nerv.deploy.trust import HostKey, Word
+from nerv.errors import NervError
+from nerv.operations import deploying, session
+from nerv.operations.deployment import Deploy, Options
+from nerv.operations.kubeconfigs import kubeconfig_file
+from nerv.operations.status import Status
+from nerv.platform.models import Node
+
+
+def deploy(
+    context: typer.Context,
+    nodes: Annotated[list[str] | None, typer.Argument(metavar="[NODE]...", help="Nodes of the definition.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every node, servers first.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print every step, ready to paste; do nothing.")] = False,
+    start: Annotated[str, typer.Option("--from", metavar="STEP", help="Do this step and all after it again.")] = "",
+    target_host: Annotated[
+        str, typer.Option(metavar="[USER@]HOST[:PORT]", help="Where the machine answers now; default: its address.")
+    ] = "",
+    accept_host_key: Annotated[
+        list[str] | None, typer.Option(metavar="SHA256:...", help="Fingerprint that the machine's console shows.")
+    ] = None,
+    identity: Annotated[Path | None, typer.Option("--identity", "-i", help="Private SSH key to log in with.")] = None,
+    env_password: Annotated[bool, typer.Option("--env-password", help="Log in with the password in $SSHPASS.")] = False,
+    build_on: Annotated[str, typer.Option(help="Build the system: auto, local, or remote (on the machine).")] = "auto",
+    nixos_anywhere: Annotated[
+        str, typer.Option(metavar="ARGUMENTS", help="Further arguments for nixos-anywhere, in one word.")
+    ] = "",
+    patience: Annotated[float, typer.Option(min=0.1, help="Stretches every time limit.")] = 1.0,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Erase the disks without asking.")] = False,
+) -> None:
+    """Install NixOS on machines over SSH, join them to the cluster, and wait until everything is healthy.
+
+    Whatever interrupts it, the same command goes on where it stopped.
+    """
+    settings: Context = context.obj
+    folder = settings.platform()
+    platform = definition.load(folder.definition)
+    meant = deploying.chosen(platform, nodes or [], everything)
+    if target_host and len(meant) > 1:
+        raise NervError("--target-host names one machine", "deploy the nodes one by one")
+    if build_on not in ("auto", "local", "remote"):
+        raise NervError(f"--build-on {build_on}", "auto, local or remote")
+    made = [
+        Deploy(
+            folder=folder,
+            platform=platform,
+            node=node,
+            target=Target.parse(target_host) if target_host else Target(str(node.address)),
+            record=deploying.load_record(folder, node.name),
+            options=Options(
+                word=Word(tuple(accept_host_key or ()), Path.home() / ".ssh" / "known_hosts", _asking()),
+                access=Access(identity, _password(env_password)),
+                build_on=deploying.build_place(node, build_on),
+                more=tuple(shlex.split(nixos_anywhere)),
+                patience=patience,
+                confirm=_confirming(node, yes),
+            ),
+            say=_say,
+        )
+        for node in meant
+    ]
+    if dry_run:
+        for one in made:
+            sys.stdout.write(script(_title(one), deploying.steps(one)))
+        return
+    for one in made:
+        asyncio.run(_deploy(one, start))
+    _urls(asyncio.run(session.status_of_cluster(kubeconfig_file(platform.name), platform.name)))
+
+
+async def _deploy(one: Deploy, start: str) -> None:
+    deploying.with_target(one.record, one.target)
+    try:
+        await perform(deploying.steps(one), one.record, one.say, start=start)
+    except NervError:
+        if one.log.exists():
+            _say(f"everything that was said is in {one.log}")
+        raise
+
+
+def _title(one: Deploy) -> str:
+    return f"{one.node.name} ({one.node.role}) on {one.target}"
+
+
+def _say(line: str) -> None:
+    output.talk().print(line, soft_wrap=True, markup=False)
+
+
+def _password(wanted: bool) -> str:
+    if not wanted:
+        return ""
+    found = os.environ.get("SSHPASS", "")
+    if not found:
+        raise NervError("--env-password: the variable SSHPASS is empty", "read -rs SSHPASS; export SSHPASS")
+    return found
+
+
+def _asking() -> Callable[[str, HostKey], bool] | None:
+    return _ask_key if sys.stdin.isatty() else None
+
+
+def _ask_key(place: str, key: HostKey) -> bool:
+    _say(f"The host key of {place} is {key}.")
+    _say("Compare it with what the machine's own console shows: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")
+    return typer.confirm("Is it the same?", default=False, err=True)
+
+
+def _confirming(node: Node, yes: bool) -> Callable[[str], bool]:
+    def confirm(text: str) -> bool:
+        if yes:
+            return True
+        if not sys.stdin.isatty():
+            return False
+        _say(text)
+        return bool(typer.prompt(f"Type {node.name} to go on", default="", show_default=False, err=True) == node.name)
+
+    return confirm
+
+
+def _urls(status: Status) -> None:
+    for dashboard in status.dashboards:
+        print(dashboard.url)

@@ -1,0 +1,117 @@
+"""The steps after the installation: the new system answers, K3s joins, Flux is bootstrapped, everything is healthy."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from nerv.deploy import waiting
+from nerv.deploy.steps import Step
+from nerv.deploy.trust import HostKey
+from nerv.operations import machine_health
+from nerv.operations.deployment import Deploy
+from nerv.operations.kubeconfigs import fetch, kubeconfig_file
+
+FLUX_UNIT = "flux-bootstrap"
+"""the systemd unit of nixos/modules/flux-bootstrap.nix"""
+
+
+def steps(deploy: Deploy) -> tuple[Step, ...]:
+    """In order; only servers have a kubeconfig, only the first one bootstraps Flux."""
+    found = [_ssh(deploy), _join(deploy)]
+    if deploy.node.role == "server":
+        found.append(_kubeconfig(deploy))
+    if deploy.first:
+        found.append(_flux(deploy))
+    return (*found, _health(deploy))
+
+
+def _ssh(deploy: Deploy) -> Step:
+    login = deploy.new_target.login
+    return Step(
+        "ssh",
+        "wait for the new system, which proves the host key that NERV made",
+        (
+            f"echo \"{deploy.node.address} $(cut -d' ' -f1,2 nixos/keys/{deploy.node.name}.pub)\" "
+            f"> {deploy.folder.state.name}/deploy/{deploy.node.name}/known_hosts",
+            f"until {deploy.pasted_ssh} {login} true; do sleep 5; done",
+        ),
+        partial(_run_ssh, deploy),
+    )
+
+
+async def _run_ssh(deploy: Deploy) -> None:
+    before = HostKey.parse(deploy.record.host_key) if deploy.record.host_key else None
+    await waiting.new_system(
+        deploy.new_target, deploy.made_key, before, deploy.options.access, deploy.waits, deploy.say
+    )
+
+
+def _join(deploy: Deploy) -> Step:
+    what = (
+        "K3s starts the cluster" if deploy.first else f"K3s joins the cluster at {deploy.platform.spec.cluster_address}"
+    )
+    return Step(
+        "join",
+        what,
+        (
+            f"{deploy.pasted_ssh} {deploy.new_target.login} "
+            "'systemctl is-active k3s || journalctl -u k3s -n 50 --no-pager'",
+        ),
+        partial(_run_join, deploy),
+    )
+
+
+async def _run_join(deploy: Deploy) -> None:
+    async with deploy.new_system() as remote:
+        await waiting.joined(remote, None, deploy.waits, deploy.say)
+
+
+def _kubeconfig(deploy: Deploy) -> Step:
+    file = kubeconfig_file(deploy.platform.name)
+    return Step(
+        "kubeconfig",
+        f"fetch the cluster's kubeconfig to {file} (0600)",
+        (
+            f"{deploy.pasted_ssh} {deploy.new_target.login} cat /etc/rancher/k3s/k3s.yaml "
+            f"| sed 's/127.0.0.1/{deploy.platform.spec.cluster_address}/; "
+            f"s/: default$/: {deploy.platform.name}/' > {file}",
+            f"chmod 600 {file}",
+        ),
+        partial(_run_kubeconfig, deploy),
+    )
+
+
+async def _run_kubeconfig(deploy: Deploy) -> None:
+    async with deploy.new_system() as remote:
+        await fetch(remote, deploy.platform)
+
+
+def _flux(deploy: Deploy) -> Step:
+    return Step(
+        "flux",
+        "the machine installs Flux, which reconciles the repository from then on",
+        (f"{deploy.pasted_ssh} {deploy.new_target.login} journalctl -fu {FLUX_UNIT}",),
+        partial(_run_flux, deploy),
+    )
+
+
+async def _run_flux(deploy: Deploy) -> None:
+    async with deploy.new_system() as remote:
+        await waiting.finished(remote, FLUX_UNIT, deploy.waits, deploy.say, deploy.waits.flux)
+
+
+def _health(deploy: Deploy) -> Step:
+    file = kubeconfig_file(deploy.platform.name)
+    return Step(
+        "health",
+        "wait until the node, every Flux object and every pod is Ready",
+        (f"nerv status --kubeconfig {file}",),
+        partial(_run_health, deploy),
+        always=True,
+    )
+
+
+async def _run_health(deploy: Deploy) -> None:
+    await machine_health.wait(
+        kubeconfig_file(deploy.platform.name), deploy.platform, [deploy.node.name], deploy.waits, deploy.say
+    )

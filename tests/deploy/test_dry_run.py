@@ -1,0 +1,47 @@
+"""`nerv deploy --dry-run`: what is printed is kept whole, and nothing secret is in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.support.golden import check_text
+from tests.support.platforms import example
+
+from nerv.deploy.ssh import Access, Target
+from nerv.deploy.steps import Record, script
+from nerv.operations import deploying
+from nerv.operations.deployment import Deploy, Options
+from nerv.operations.folder import PlatformFolder
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "deploy"
+
+
+def deploy_of(name: str, node: str, target: Target | None = None, **options: object) -> Deploy:
+    platform = example(name)
+    found = next(one for one in platform.spec.nodes if one.name == node)
+    return Deploy(
+        folder=PlatformFolder(Path("/home/you") / name),
+        platform=platform,
+        node=found,
+        target=target or Target(str(found.address)),
+        record=Record(lambda text: None),
+        options=Options(**options),  # type: ignore[arg-type]
+        say=print,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "node", "target"),
+    [
+        ("nerv", "nerv-1", None),
+        ("many-nodes", "server-2", Target("rescue.example.org", 2222, "admin")),
+        ("many-nodes", "worker-1", None),
+    ],
+)
+def test_every_step_of_a_node(name: str, node: str, target: Target | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/home/you/.config")
+    one = deploy_of(name, node, target, build_on="local", access=Access(password="hunter2" if target else ""))
+    made = script(f"{node} on {one.target}", deploying.steps(one))
+    assert "hunter2" not in made
+    check_text(GOLDEN / f"{name}-{node}.sh", made)

@@ -1,0 +1,48 @@
+# nerv-1 on root@192.168.1.10
+
+# 1. trust: know the host key of root@192.168.1.10; nixos-anywhere itself would take any
+mkdir -p -m 700 .nerv/deploy/nerv-1/bin
+ssh-keyscan 192.168.1.10 > .nerv/deploy/nerv-1/known_hosts
+ssh-keygen -lf .nerv/deploy/nerv-1/known_hosts    # compare with the machine's own console
+cat > .nerv/deploy/nerv-1/bin/ssh <<END
+#!/bin/sh
+exec /usr/bin/ssh '-oUserKnownHostsFile=$PWD/.nerv/deploy/nerv-1/known_hosts' -oGlobalKnownHostsFile=/dev/null -oStrictHostKeyChecking=yes -oUpdateHostKeys=no -oServerAliveInterval=10 -oServerAliveCountMax=3 "\$@"
+END
+chmod 700 .nerv/deploy/nerv-1/bin/ssh
+
+# 2. preflight: everything that speaks against it, before anything is changed
+nerv check && nerv render --check && git status --short    # all three must say nothing
+.nerv/deploy/nerv-1/bin/ssh root@192.168.1.10 'uname -m; grep MemTotal /proc/meminfo; ls -d /sys/firmware/efi; lsblk /dev/sda; date; cat /proc/sys/kernel/kexec_load_disabled'
+
+# 3. build: build the system here, so that a mistake in it costs nothing
+nix --extra-experimental-features 'nix-command flakes' build --no-link 'git+file:///home/you/nerv?dir=nixos#nixosConfigurations.nerv-1.config.system.build.diskoScript' 'git+file:///home/you/nerv?dir=nixos#nixosConfigurations.nerv-1.config.system.build.toplevel'
+
+# 4. kexec: start the NixOS installer from the machine's memory (its disks stay as they are)
+PATH=$PWD/.nerv/deploy/nerv-1/bin:$PATH nix --extra-experimental-features 'nix-command flakes' run github:nix-community/nixos-anywhere/1.13.0 -- --flake 'git+file:///home/you/nerv?dir=nixos#nerv-1' --target-host root@192.168.1.10 --phases kexec --build-on local
+
+# 5. install: partition the disks and install NixOS, with the host key that secrets are encrypted to
+extra=$(mktemp -d)
+install -D -m 600 /home/you/.config/nerv/nerv/hosts/nerv-1/ssh_host_ed25519_key $extra/etc/ssh/ssh_host_ed25519_key
+install -m 644 nixos/keys/nerv-1.pub $extra/etc/ssh/ssh_host_ed25519_key.pub
+PATH=$PWD/.nerv/deploy/nerv-1/bin:$PATH nix --extra-experimental-features 'nix-command flakes' run github:nix-community/nixos-anywhere/1.13.0 -- --flake 'git+file:///home/you/nerv?dir=nixos#nerv-1' --target-host root@192.168.1.10 --phases disko,install --build-on local --extra-files $extra
+rm -rf $extra
+
+# 6. reboot: start the installed system
+PATH=$PWD/.nerv/deploy/nerv-1/bin:$PATH nix --extra-experimental-features 'nix-command flakes' run github:nix-community/nixos-anywhere/1.13.0 -- --flake 'git+file:///home/you/nerv?dir=nixos#nerv-1' --target-host root@192.168.1.10 --phases reboot --build-on local
+
+# 7. ssh: wait for the new system, which proves the host key that NERV made
+echo "192.168.1.10 $(cut -d' ' -f1,2 nixos/keys/nerv-1.pub)" > .nerv/deploy/nerv-1/known_hosts
+until .nerv/deploy/nerv-1/bin/ssh root@192.168.1.10 true; do sleep 5; done
+
+# 8. join: K3s starts the cluster
+.nerv/deploy/nerv-1/bin/ssh root@192.168.1.10 'systemctl is-active k3s || journalctl -u k3s -n 50 --no-pager'
+
+# 9. kubeconfig: fetch the cluster's kubeconfig to /home/you/.config/nerv/nerv/kubeconfig (0600)
+.nerv/deploy/nerv-1/bin/ssh root@192.168.1.10 cat /etc/rancher/k3s/k3s.yaml | sed 's/127.0.0.1/192.168.1.10/; s/: default$/: nerv/' > /home/you/.config/nerv/nerv/kubeconfig
+chmod 600 /home/you/.config/nerv/nerv/kubeconfig
+
+# 10. flux: the machine installs Flux, which reconciles the repository from then on
+.nerv/deploy/nerv-1/bin/ssh root@192.168.1.10 journalctl -fu flux-bootstrap
+
+# 11. health: wait until the node, every Flux object and every pod is Ready
+nerv status --kubeconfig /home/you/.config/nerv/nerv/kubeconfig
