@@ -19,9 +19,8 @@ from nerv.deploy.ssh import Access, Target
 from nerv.deploy.steps import perform, script
 from nerv.deploy.trust import HostKey, Word
 from nerv.errors import NervError
-from nerv.operations import deploying, session
+from nerv.operations import deploying, kubeconfigs, session
 from nerv.operations.deployment import Deploy, Options
-from nerv.operations.kubeconfigs import kubeconfig_file
 from nerv.operations.status import Status
 from nerv.platform.models import Node
 
@@ -84,7 +83,7 @@ def deploy(
         return
     for one in made:
         asyncio.run(_deploy(one, start))
-    _urls(asyncio.run(session.status_of_cluster(kubeconfig_file(platform.name), platform.name)))
+    _urls(asyncio.run(session.status(kubeconfigs.require(platform.name))))
 
 
 async def _deploy(one: Deploy, start: str) -> None:

@@ -14,8 +14,8 @@ from nerv.deploy.steps import Record
 from nerv.deploy.trust import HostKey, Word
 from nerv.deploy.waiting import Patience
 from nerv.errors import NervError
+from nerv.operations import host_keys
 from nerv.operations.folder import PlatformFolder
-from nerv.operations.hostkeys import extra_files, public_key
 from nerv.platform.models import Node
 
 
@@ -34,6 +34,14 @@ class Options:
     """asks before anything is erased"""
 
 
+def made_key(folder: PlatformFolder, platform: Platform, node: str) -> HostKey:
+    """The host key that NERV made for a node. Raises NervError before `nerv render`."""
+    line = host_keys.load(platform, folder.root).get(node)
+    if line is None:
+        raise NervError(f"{node} has no host key yet", "`nerv render` makes it")
+    return HostKey.parse(line)
+
+
 @dataclass
 class Deploy:
     """One node's deploy: what all its steps know."""
@@ -48,7 +56,7 @@ class Deploy:
     remote_checks: Callable[[], Awaitable[list[Finding]]] | None = None
     """what the repository's host says (token scopes), where it can be asked"""
     confirmed: bool = False
-    host_files: Callable[[str, str], AbstractContextManager[Path]] = extra_files
+    host_files: Callable[[str, str], AbstractContextManager[Path]] = host_keys.extra_files
 
     @property
     def work(self) -> Path:
@@ -73,7 +81,7 @@ class Deploy:
     @property
     def made_key(self) -> HostKey:
         """The host key that NERV made for the node. Raises NervError before `nerv render`."""
-        return HostKey.parse(public_key(self.folder, self.platform, self.node.name))
+        return made_key(self.folder, self.platform, self.node.name)
 
     @property
     def installer_target(self) -> Target:

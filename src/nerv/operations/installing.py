@@ -14,10 +14,9 @@ from nerv.deploy.preflight import Finding, PreflightError, Wanted
 from nerv.deploy.ssh import LoginRefused, Unreachable
 from nerv.deploy.steps import Step
 from nerv.errors import NervError
-from nerv.operations import readiness
+from nerv.operations import host_keys, readiness
 from nerv.operations.deployment import Deploy
 from nerv.operations.folder import private_folder
-from nerv.operations.hostkeys import private_key_file
 
 _INSTALLED = ("trust", "build", "kexec", "install", "reboot")
 _NIX = ("nix", "--extra-experimental-features", "nix-command flakes")
@@ -175,7 +174,7 @@ async def _run_kexec(deploy: Deploy) -> None:
 
 
 def _install(deploy: Deploy) -> Step:
-    key = private_key_file(deploy.platform, deploy.node.name)
+    key = host_keys.file_of(deploy.platform.name, deploy.node.name)
     install = _anywhere(deploy, ("disko", "install"), Path("$extra"))
     return Step(
         "install",

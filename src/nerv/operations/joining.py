@@ -9,7 +9,7 @@ from nerv.deploy.steps import Step
 from nerv.deploy.trust import HostKey
 from nerv.operations import machine_health
 from nerv.operations.deployment import Deploy
-from nerv.operations.kubeconfigs import fetch, kubeconfig_file
+from nerv.operations.kubeconfigs import fetch, kubeconfig_file, require
 
 FLUX_UNIT = "flux-bootstrap"
 """the systemd unit of nixos/modules/flux-bootstrap.nix"""
@@ -112,6 +112,5 @@ def _health(deploy: Deploy) -> Step:
 
 
 async def _run_health(deploy: Deploy) -> None:
-    await machine_health.wait(
-        kubeconfig_file(deploy.platform.name), deploy.platform, [deploy.node.name], deploy.waits, deploy.say
-    )
+    cluster = require(deploy.platform.name)
+    await machine_health.wait(cluster, [deploy.node.name], deploy.waits, deploy.say)

@@ -10,24 +10,25 @@ from nerv.deploy.ssh import Remote
 from nerv.errors import NervError
 from nerv.operations.folder import write_private
 from nerv.operations.keys import folder_for
+from nerv.operations.target import KUBECONFIG, Target
 
 _REMOTE = "/etc/rancher/k3s/k3s.yaml"
 
 
 def kubeconfig_file(platform: str) -> Path:
     """Where it is kept."""
-    return folder_for(platform) / "kubeconfig"
+    return folder_for(platform) / KUBECONFIG
 
 
-def require(platform: str) -> Path:
-    """The file. Raises NervError where no cluster was deployed from here."""
+def require(platform: str) -> Target:
+    """The cluster that it names. Raises NervError where no cluster was deployed from here."""
     path = kubeconfig_file(platform)
     if not path.exists():
         raise NervError(
             f"{path} is missing: no cluster was deployed from here",
             "`nerv deploy NODE --from kubeconfig` fetches it from a server",
         )
-    return path
+    return Target(path, platform)
 
 
 async def fetch(remote: Remote, platform: Platform) -> Path:

@@ -5,28 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from nerv.components.catalog import Platform
 from nerv.deploy.waiting import Patience
 from nerv.errors import NervError
 from nerv.kube.errors import ApiError
 from nerv.operations import collect, session
 from nerv.operations.status import Status
+from nerv.operations.target import Target
 
 _SHOWN = 5
 
 
-async def wait(
-    kubeconfig: Path, platform: Platform, nodes: Sequence[str], patience: Patience, say: Callable[[str], None]
-) -> Status:
+async def wait(cluster: Target, nodes: Sequence[str], patience: Patience, say: Callable[[str], None]) -> Status:
     """The status once it is healthy and `nodes` are Ready. Raises NervError with what is still waited for."""
     deadline = time.monotonic() + patience.health
     told: tuple[str, ...] = ()
-    async with session.connect(kubeconfig, platform.name) as client:
+    async with session.connect(cluster) as client:
         while True:
             try:
-                status = await collect.collect(client, platform.name, "k3s", {})
+                status = await collect.collect(client, "", {}, server=cluster.server)
                 lacking = missing(status, nodes)
             except ApiError as error:
                 status, lacking = None, (f"the API server: {error.message}",)
@@ -35,7 +32,7 @@ async def wait(
             if time.monotonic() > deadline:
                 raise NervError(
                     f"not healthy within {patience.health:.0f} s; still waiting for {'; '.join(lacking[:_SHOWN])}",
-                    f"`nerv status --kubeconfig {kubeconfig}` shows everything; the same command goes on waiting",
+                    f"`nerv status --kubeconfig {cluster.kubeconfig}` shows all; the same command goes on",
                 )
             if lacking[:_SHOWN] != told:
                 told = lacking[:_SHOWN]

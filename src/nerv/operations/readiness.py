@@ -7,11 +7,10 @@ import shutil
 from nerv import process
 from nerv.components.catalog import Platform
 from nerv.deploy.preflight import Finding
-from nerv.deploy.trust import HostKey
 from nerv.errors import NervError, ProblemsError
-from nerv.operations import rendering
+from nerv.operations import host_keys, rendering
+from nerv.operations.deployment import made_key
 from nerv.operations.folder import PlatformFolder
-from nerv.operations.hostkeys import private_key_file, public_key
 from nerv.platform.models import Node
 
 _SHOWN = 5
@@ -70,10 +69,11 @@ async def _nix(node: Node, build_on: str) -> list[Finding]:
 
 def _keys(folder: PlatformFolder, platform: Platform, node: Node) -> list[Finding]:
     try:
-        HostKey.parse(public_key(folder, platform, node.name))
+        made_key(folder, platform, node.name)
     except NervError as error:
         return [Finding("repository", error.message, error.hint)]
-    path = private_key_file(platform, node.name)
+    path = host_keys.file_of(platform.name, node.name)
     if not path.exists():
-        return [Finding("here", f"{path} is missing", "restore the operator's folder from your backup")]
+        remedy = f"take it from who made it, or `nerv secrets rotate host {node.name}`"
+        return [Finding("here", f"{path} is missing: the private host key of {node.name}", remedy)]
     return []
