@@ -73,14 +73,16 @@ class Access:
     def environment(self, url: str) -> dict[str, str]:
         """Variables for the git program that talks to `url`."""
         settings = {"safe.directory": "*"}
+        direct = {}
         if self.proxy:
             settings["http.proxy"] = self.proxy
+            direct = {"NO_PROXY": "", "no_proxy": ""}
         header = self._authorization()
         if header:
             settings[f"http.{url}.extraHeader"] = f"Authorization: {header}"
         # the variable, because one in the user's environment would win over the setting
         trust = {"GIT_SSL_CAINFO": str(self.ca_file)} if self.ca_file else {}
-        return {**_FIXED, **trust, "NO_PROXY": "", "no_proxy": "", **_configuration(settings)}
+        return {**_FIXED, **trust, **direct, **_configuration(settings)}
 
     def _authorization(self) -> str:
         if self.bearer_token:

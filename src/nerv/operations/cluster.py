@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from nerv.controllers import services
 from nerv.controllers.runtime import Controller, EventRecorder, Informers, SystemClock
 from nerv.controllers.services import ServicesConfig
+from nerv.deploy import flux
 from nerv.engines.protocol import Endpoint, Engine, EngineConfig, ReconcilerConfig
 from nerv.errors import NervError
 from nerv.kube import kubeconfig
@@ -169,7 +170,7 @@ class Cluster:
         await self._start_nodes(client, informers, network, table, identity, programs)
 
         await bootstrap.install_addons(client)
-        if not await bootstrap.bootstrapped(client):
+        if not await flux.bootstrapped(client):
             self.note = "handing the repository to Flux"
             login = keys.mirror_login(plan.repository_url, identity.ssh_host_key)
             await bootstrap.bootstrap(client, plan.repository(self.folder.root), keys.cluster_secrets(plan.name, login))
