@@ -96,3 +96,81 @@ async def test_get_shows_any_kind_in_every_form(cluster: Foreign) -> None:
 async def test_hosts_names_the_real_address(cluster: Foreign) -> None:
     done = await cluster.nerv("hosts", code=1)
     assert "the dashboards have no address yet" in done.stderr  # there is no IngressRoute in this cluster
+
+
+async def test_why_leads_from_the_symptom_to_the_pod(cluster: Foreign) -> None:
+    told = (await cluster.nerv("why", code=1)).stdout
+    assert "○ kustomization/flux-system/apps-config  dependency 'flux-system/apps' is not ready" in told
+    assert "Cause   pod/longhorn-system/longhorn-ui-5d9-x7k2p: " in told
+    assert "Remedy  the image cannot be pulled" in told
+    found = json.loads((await cluster.nerv("why", "ks/apps", "-o", "json", code=1)).stdout)
+    assert [link["object"].split("/")[0] for link in found[0]["chain"]] == [
+        "kustomization", "helmrelease", "deployment", "replicaset", "pod",
+    ]  # fmt: skip
+    assert (await cluster.nerv("why", "node/nerv-1")).stdout == "nothing is wrong with node/nerv-1\n"
+    nobody = await cluster.nerv("why", code=1, kubeconfig=cluster.user("nobody"))
+    assert "not readable, so the cause may stand there: nodes is forbidden" in nobody.stderr
+
+
+async def test_tree_reads_the_objects_of_a_release_from_helms_record(cluster: Foreign) -> None:
+    told = (await cluster.nerv("tree", "ks/apps")).stdout
+    assert "✗ HelmRelease longhorn-system/longhorn  Helm install failed" in told
+    assert "○ Pod longhorn-ui-5d9-x7k2p  longhorn-ui: Back-off pulling image" in told
+    names = (await cluster.nerv("tree", "hr/longhorn", "-o", "name")).stdout.split()
+    assert names == [
+        "helmrelease/longhorn-system/longhorn",
+        "deployment/longhorn-system/longhorn-ui",
+        "replicaset/longhorn-system/longhorn-ui-5d9",
+        "pod/longhorn-system/longhorn-ui-5d9-x7k2p",
+        "configmap/longhorn-system/longhorn-default-setting",
+    ]
+
+
+async def test_trace_ends_at_the_revision(cluster: Foreign) -> None:
+    told = (await cluster.nerv("trace", "pod/longhorn-ui-5d9-x7k2p", "-n", "longhorn-system")).stdout.splitlines()
+    assert told[-1].split() == [
+        "content", "from", "gitrepository/flux-system/flux-system", "main@sha1:0f0ab0c4", "Current",
+        "ssh://git@github.com/you/home",
+    ]  # fmt: skip
+
+
+async def test_events_of_an_object_are_those_of_its_pods_too(cluster: Foreign) -> None:
+    told = (await cluster.nerv("events", "deployment/longhorn-ui")).stdout
+    assert "Warning   Failed   pod/longhorn-system/longhorn-ui-5d9-x7k2p   Failed to pull image" in told
+    assert "no events" in (await cluster.nerv("events", "node/nerv-1")).stderr
+
+
+async def test_suspending_and_asking_are_the_standard_fields(cluster: Foreign) -> None:
+    done = await cluster.nerv("suspend", "ks/apps", "hr/traefik")
+    assert done.stdout == "kustomization/flux-system/apps: suspended\nhelmrelease/traefik-system/traefik: suspended\n"
+    refused = await cluster.nerv("reconcile", "ks/apps", code=1)
+    assert "is suspended (`nerv resume kustomization/flux-system/apps`)" in refused.stderr
+    held = (await cluster.nerv("why", "ks/apps-config", code=1)).stdout
+    assert "Remedy  it is held by hand: `nerv resume kustomization/flux-system/apps`" in held
+    assert (await cluster.nerv("resume", "ks/apps", "--no-wait")).stdout == "kustomization/flux-system/apps: resumed\n"
+    await cluster.nerv("reconcile", "hr/longhorn", "--no-wait", "--force", "--reset")
+    resource = await cluster.client.resource_for("helm.toolkit.fluxcd.io/v2", "HelmRelease")
+    asked = (await cluster.client.get(resource, "longhorn", "longhorn-system"))["metadata"]["annotations"]
+    assert len(set(asked.values())) == 1
+    assert {name.rpartition("/")[2] for name in asked} == {"requestedAt", "forceAt", "resetAt"}
+
+
+async def test_a_time_out_names_what_was_waited_for(cluster: Foreign) -> None:
+    done = await cluster.nerv("reconcile", "ks/apps", "--timeout", "0.5s", code=1)
+    assert done.stderr.splitlines()[-1] == (
+        "nerv: kustomization/flux-system/apps still waits for the reconciliation after 0.5 s: timeout waiting for: "
+        "[HelmRelease/longhorn-system/longhorn status: 'Failed'] (`nerv why kustomization/flux-system/apps`)"
+    )
+
+
+async def test_references_are_forgiving_and_exact(cluster: Foreign) -> None:
+    assert "did you mean kustomization/flux-system/apps" in (await cluster.nerv("tree", "ks/app", code=1)).stderr
+    assert "names no object" in (await cluster.nerv("tree", "apps", code=1)).stderr
+    second = {
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "traefik", "namespace": "longhorn-system"},
+        "spec": {"ports": [{"port": 80}]},
+    }  # fmt: skip
+    await cluster.client.create(await cluster.client.resource_for("v1", "Service"), second)
+    both = (await cluster.nerv("trace", "svc/traefik", code=1)).stderr
+    assert "there are 2 services traefik (service/longhorn-system/traefik or service/traefik-system/traefik)" in both
+    assert (await cluster.nerv("trace", "svc/traefik-system/traefik")).stdout

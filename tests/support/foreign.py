@@ -132,6 +132,22 @@ def release(name: str, condition: Object, *more: Object) -> Object:
     )
 
 
+def chart(name: str) -> list[Object]:
+    """The HelmRepository of a release and the HelmChart that its controller made."""
+    version, space = "source.toolkit.fluxcd.io/v1", f"{name}-system"
+    done = {"observedGeneration": 1, "conditions": [ready("True", "Succeeded", "stored artifact")]}
+    reference = {"kind": "HelmRepository", "name": name}
+    made = {"chart": name, "version": "1.9.1", "interval": "10m0s", "reconcileStrategy": "ChartVersion"}
+    return [
+        obj(
+            version, "HelmRepository", f"{space}/{name}",
+            spec={"url": f"https://charts.{name}.io", "interval": "1h0m0s"},
+            status=done, labels=applied_by("apps"),
+        ),
+        obj(version, "HelmChart", f"{space}/{space}-{name}", spec={**made, "sourceRef": reference}, status=done),
+    ]  # fmt: skip
+
+
 def workload(key: str, image: str, *, pulled: bool) -> list[Object]:
     """A Deployment of one pod, its ReplicaSet and the pod; without its image the pod waits as the kubelet says it."""
     namespace, _, name = key.partition("/")
@@ -256,6 +272,8 @@ def everything() -> list[Object]:
             ready("False", "InstallFailed", timed_out, "Released"),
         ),
         release("traefik", ready("True", "InstallSucceeded", succeeded)),
+        *chart("longhorn"),
+        *chart("traefik"),
         node(),
         service(),
         *workload("longhorn-system/longhorn-ui", "longhornio/longhorn-ui:v1.9.1", pulled=False),

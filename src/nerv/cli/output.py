@@ -35,6 +35,11 @@ def talk() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 
 
+def say(line: str) -> None:
+    """A remark on stderr, as it is."""
+    talk().print(line, markup=False, soft_wrap=True)
+
+
 def print_data(value: Any, form: Format) -> None:
     """Write `value` as JSON or YAML."""
     if form is Format.json:

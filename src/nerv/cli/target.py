@@ -9,6 +9,7 @@ import typer
 
 from nerv.cli.context import Context
 from nerv.cli.output import Format
+from nerv.errors import NervError
 from nerv.operations import target
 from nerv.operations.target import Target
 
@@ -38,3 +39,18 @@ def chosen(context: typer.Context, kubeconfig: Path | None, kube_context: str | 
     """The cluster that the options mean. Raises NervError when there is none, or more than one to choose from."""
     settings: Context = context.obj
     return target.choose(kubeconfig, kube_context, settings.directory)
+
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(text: str) -> float:
+    """A duration as `90s`, `5m`, `1h` or a plain number of seconds. Raises NervError for anything else."""
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in _UNITS else (text, "s")
+    try:
+        found = float(number) * _UNITS[unit]
+    except ValueError:
+        raise NervError(f"{text!r} is no duration", "for example 90s, 5m or 1h") from None
+    if not 0 < found < 1e6:
+        raise NervError(f"{text!r} is no duration to wait for", "for example 90s, 5m or 1h")
+    return found

@@ -90,7 +90,7 @@ def _flux(state: ConsoleState) -> None:
         for event in state.events():
             with ui.element("div").classes("nerv-row"):
                 ui.label(event.time[11:19]).classes("nerv-dim")
-                ui.label(f"{event.kind} {event.name}").classes("nerv-name")
+                ui.label(f"{event.kind} {event.namespace}/{event.name}").classes("nerv-name")
                 ui.badge(event.reason, color="negative" if event.warning else "grey-6")
                 ui.label(event.message.splitlines()[0] if event.message else "").classes("nerv-dim")
 

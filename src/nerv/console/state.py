@@ -8,6 +8,8 @@ from nerv.controllers.runtime import Informers
 from nerv.kube.client import Client
 from nerv.kube.objects import Object
 from nerv.kube.resources import EVENTS, Resource
+from nerv.operations import events
+from nerv.operations.events import Event
 from nerv.operations.status import Status
 from nerv.operations.watching import StatusWatch
 
@@ -30,18 +32,6 @@ class VolumeItem:
     """namespace/name of the PersistentVolumeClaim, or empty"""
     replicas: tuple[str, ...]
     """node and state of each replica"""
-
-
-@dataclass(frozen=True)
-class EventItem:
-    """An event, newest first."""
-
-    time: str
-    kind: str
-    name: str
-    reason: str
-    message: str
-    warning: bool
 
 
 class ConsoleState:
@@ -86,10 +76,9 @@ class ConsoleState:
                 found.append((node["metadata"]["name"], path, *sizes))
         return sorted(found)
 
-    def events(self) -> list[EventItem]:
-        """The newest events of Flux objects."""
-        found = [_event(event) for event in self._events.list() if _is_flux(event)]
-        return sorted(found, key=lambda event: event.time, reverse=True)[:_SHOWN_EVENTS]
+    def events(self) -> list[Event]:
+        """The newest events of Flux objects, newest first."""
+        return events.select(filter(_is_flux, self._events.list()))[: -_SHOWN_EVENTS - 1 : -1]
 
 
 def _volume(volume: Object, replicas: list[Object]) -> VolumeItem:
@@ -111,15 +100,3 @@ def _volume(volume: Object, replicas: list[Object]) -> VolumeItem:
 
 def _is_flux(event: Object) -> bool:
     return "toolkit.fluxcd.io" in event.get("involvedObject", {}).get("apiVersion", "")
-
-
-def _event(event: Object) -> EventItem:
-    about = event["involvedObject"]
-    return EventItem(
-        time=event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp", ""),
-        kind=about.get("kind", ""),
-        name=f"{about.get('namespace', '')}/{about.get('name', '')}",
-        reason=event.get("reason", ""),
-        message=event.get("message", ""),
-        warning=event.get("type") == "Warning",
-    )

@@ -237,6 +237,11 @@ class Client:
                     raise errors.from_status(event["object"])
                 yield WatchEvent(event["type"], event["object"])
 
+    def log(self, pod: str, namespace: str, query: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
+        """The lines that a container has written; endless with `follow`. Raises errors.ApiError."""
+        path = resources.path(resources.PODS, namespace, pod, "log")
+        return self._transport.stream(f"{path}?{urlencode(query)}", {**self._headers(), "accept": "*/*"})
+
     async def resource_for(self, api_version: str, kind: str) -> Resource:
         """What serves a kind, builtin or custom. Asks discovery again for what it does not know.
 

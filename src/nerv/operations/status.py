@@ -44,7 +44,8 @@ class Item:
         conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
         ready = conditions.get("Ready", {})
         labels = metadata.get("labels") or {}
-        if ready.get("status") == "True" and status.get("observedGeneration", 0) < metadata.get("generation", 0):
+        stale = status.get("observedGeneration", 0) < metadata.get("generation", 0)
+        if ready.get("status") == "True" and stale and not spec.get("suspend"):
             ready = {
                 "status": "Unknown",
                 "reason": "Progressing",

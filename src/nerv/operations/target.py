@@ -20,7 +20,6 @@ from nerv import documents
 from nerv.errors import NervError
 from nerv.kube.tls import Access
 from nerv.operations import folder as folders
-from nerv.operations import keys
 from nerv.operations.folder import PlatformFolder
 
 KUBECONFIG = "kubeconfig"
@@ -66,6 +65,8 @@ def of_platform(folder: PlatformFolder) -> Target:
     running = next((each for each in folders.running_platforms() if each.folder == folder), None)
     if running is not None and folder.kubeconfig.exists():
         return Target(folder.kubeconfig, folder=folder, engine=running.engine)
+    from nerv.operations import keys  # reads the definition, whose models take longer to import than all the rest
+
     deployed = keys.folder_of(folder.root) / KUBECONFIG
     if deployed.exists():
         return Target(deployed, folder=folder)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from typing_extensions import override
 
-from nerv.controllers.flux.kustomization import drift, inventory, managers
-from nerv.controllers.flux.kustomization.inventory import Reference
+from nerv.controllers.flux.kustomization import drift, managers
 from nerv.errors import NervError
-from nerv.kube import errors, objects
+from nerv.kube import errors, inventory, objects
 from nerv.kube.client import Client
+from nerv.kube.inventory import Reference
 from nerv.kube.objects import Object
 from nerv.kube.resources import Resource
 

@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from nerv.controllers.flux.draft import Draft
-from nerv.controllers.flux.kustomization import inventory
 from nerv.controllers.flux.kustomization.applying import Applier, Change
 from nerv.controllers.runtime import Clock, Informers
-from nerv.kube import errors
+from nerv.kube import errors, inventory
 from nerv.kube.client import Client
 
 Tell = Callable[[str, str], None]

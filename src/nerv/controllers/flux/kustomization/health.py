@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from nerv.controllers.flux.kustomization.inventory import Reference
 from nerv.controllers.runtime import Clock, Informer, Informers
 from nerv.errors import NervError
 from nerv.kube import cel, errors, kstatus
 from nerv.kube.client import Client
+from nerv.kube.inventory import Reference
 from nerv.kube.objects import Object
 from nerv.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, Resource
 

@@ -21,7 +21,7 @@ from nerv.controllers.flux.api import (
 from nerv.controllers.flux.artifacts import Storage
 from nerv.controllers.flux.config import FluxConfig
 from nerv.controllers.flux.draft import Draft, asked
-from nerv.controllers.flux.kustomization import dependencies, finalizing, inventory
+from nerv.controllers.flux.kustomization import dependencies, finalizing
 from nerv.controllers.flux.kustomization.applying import ApplyError
 from nerv.controllers.flux.kustomization.health import Expressions, Interrupted, InvalidExpression
 from nerv.controllers.flux.kustomization.managers import MANAGER
@@ -39,7 +39,7 @@ from nerv.controllers.runtime import (
     key_of,
 )
 from nerv.errors import NervError
-from nerv.kube import errors, objects
+from nerv.kube import errors, inventory, objects
 from nerv.kube.client import Client
 from nerv.kube.objects import Object
 from nerv.kube.resources import SERVICE_ACCOUNTS

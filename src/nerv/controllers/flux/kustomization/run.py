@@ -11,13 +11,14 @@ from nerv.controllers.flux import durations
 from nerv.controllers.flux.api import HEALTHY, KUSTOMIZE_GROUP, READY
 from nerv.controllers.flux.artifacts import Storage
 from nerv.controllers.flux.draft import Draft
-from nerv.controllers.flux.kustomization import decryption, drift, inventory, manifests
+from nerv.controllers.flux.kustomization import decryption, drift, manifests
 from nerv.controllers.flux.kustomization.applying import Applier, ApplyError, Change
 from nerv.controllers.flux.kustomization.health import Expressions, Unhealthy, Watch
-from nerv.controllers.flux.kustomization.inventory import Reference
 from nerv.controllers.runtime import Informers
 from nerv.errors import NervError
+from nerv.kube import inventory
 from nerv.kube.client import Client
+from nerv.kube.inventory import Reference
 from nerv.kube.objects import Object, split_api_version
 
 _STAGE_TIMEOUT = 60.0

@@ -1,4 +1,5 @@
-"""What a Kustomization applied: entries of its inventory, their order, and what is no longer among them. Pure."""
+"""What was applied together: entries of an inventory (`status.inventory` of Flux' Kustomizations, in the form of
+sigs.k8s.io/cli-utils), their order, and what is no longer among them. Pure."""
 
 from __future__ import annotations
 
