@@ -11,6 +11,7 @@ def test_longhorn_finds_what_it_calls_on_the_host() -> None:
     host = HOSTS["longhorn"]
     assert {"openiscsi", "nfs-utils", "cryptsetup"} <= set(host.packages)
     assert "iscsi_tcp" in host.kernel_modules
+    assert host.filesystems == ("nfs",)
     assert "openiscsi" in host.services
     assert host.links == (("/usr/local/bin", "/run/current-system/sw/bin"),)
 

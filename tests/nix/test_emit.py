@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-
 import pynix_parser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.nixos import needs_nix, nix
 
 from nerv import documents
 from nerv.nix import emit
@@ -38,23 +35,6 @@ from nerv.nix.expressions import (
 )
 
 X, Y, Z = Variable("x"), Variable("y"), Variable("z")
-needs_nix = pytest.mark.skipif(
-    shutil.which("nix-instantiate") is None, reason="needs nix-instantiate (Debian: nix-bin)"
-)
-
-
-def nix(text: str, *arguments: str) -> str:
-    """What nix-instantiate says of the expression; it needs no store for that."""
-    done = subprocess.run(
-        ["nix-instantiate", *arguments, "-"],
-        input=text,
-        text=True,
-        capture_output=True,
-        check=False,
-        env={**os.environ, "NIX_REMOTE": "dummy://"},
-    )
-    assert done.returncode == 0, f"{done.stderr}\n{text}"
-    return done.stdout
 
 
 @pytest.mark.parametrize(

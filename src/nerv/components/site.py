@@ -30,10 +30,14 @@ class Host:
     """Open between nodes."""
     udp_ports: tuple[int, ...] = ()
     """Open between nodes."""
+    pod_ports: tuple[int, ...] = ()
+    """TCP ports of the host that pods on it may reach: metrics of what runs in the host's network."""
     packages: tuple[str, ...] = ()
     """Attributes of nixpkgs."""
     kernel_modules: tuple[str, ...] = ()
     """Loaded at boot."""
+    filesystems: tuple[str, ...] = ()
+    """File systems that can be mounted."""
     services: tuple[str, ...] = ()
     """NixOS services that are enabled."""
     links: tuple[tuple[str, str], ...] = ()

@@ -355,6 +355,8 @@ def _bindings(bindings: tuple[Binding | Inherit, ...], indent: int) -> str:
     written = ""
     for item in bindings:
         if isinstance(item, Binding):
+            # a comment opens a paragraph
+            written += "\n" if item.comment and written else ""
             written += "".join(f"{pad}# {told}".rstrip(" ") for told in item.comment.splitlines())
             written += pad + _binding(item, indent)
         else:

@@ -13,6 +13,19 @@ NERV_IMAGE = "ghcr.io/nerv-platform/nerv:v0.1.0"
 
 
 @dataclass(frozen=True)
+class Input:
+    """An input of the flake, pinned: what flake.nix names and what flake.lock holds of it."""
+
+    owner: str
+    repository: str
+    reference: str
+    """Branch, tag or revision in the URL."""
+    revision: str
+    nar_hash: str
+    last_modified: int
+
+
+@dataclass(frozen=True)
 class Chart:
     """A Helm chart: repository URL, name and exact version."""
 
@@ -49,3 +62,31 @@ NIXOS: NixosRelease = "25.05"
 
 # Installs NixOS over SSH; its flags and its output are known to deploy/anywhere.py and deploy/watchdog.py.
 NIXOS_ANYWHERE = "1.13.0"
+
+# The last revision of the release's branch, 2026-01-02.
+NIXPKGS = Input(
+    "NixOS",
+    "nixpkgs",
+    f"nixos-{NIXOS}",
+    "ac62194c3917d5f474c1a844b6fd6da2db95077d",
+    "sha256-16KkgfdYqjaeRGBaYsNrhPRRENs0qzkQVUooNHtoy2w=",
+    1767313136,
+)
+# Older ones silently drop all but one definition of a disk's content.
+DISKO = Input(
+    "nix-community",
+    "disko",
+    "v1.13.0",
+    "de5708739256238fb912c62f03988815db89ec9a",
+    "sha256-CNzzBsRhq7gg4BMBuTDObiWDH/rFYHEuDRVOwCcwXw4=",
+    1768920986,
+)
+# The next one needs Go 1.25, which NixOS 25.05 does not have.
+SOPS_NIX = Input(
+    "Mic92",
+    "sops-nix",
+    "17eea6f3816ba6568b8c81db8a4e6ca438b30b7c",
+    "17eea6f3816ba6568b8c81db8a4e6ca438b30b7c",
+    "sha256-ktjWTq+D5MTXQcL9N6cDZXUf9kX8JBLLBLT0ZyOTSYY=",
+    1770145881,
+)

@@ -6,6 +6,7 @@ from nerv.components import definition
 from nerv.components.catalog import Platform
 from nerv.rendering import cluster, folders, readme, secrets
 from nerv.rendering.folders import Tree
+from nerv.rendering.nixos import files as nixos
 from nerv.rendering.public import PublicKeys
 
 SCHEMA_FILE = "nerv.schema.json"
@@ -19,6 +20,7 @@ def tree(platform: Platform, public: PublicKeys) -> Tree:
         **cluster.files(platform),
         **folders.apps(platform),
         **folders.apps_config(platform, secrets=bool(secrets.logins(platform))),
+        **nixos.files(platform),
         **secrets.files(platform, public),
     }
     return dict(sorted(made.items()))

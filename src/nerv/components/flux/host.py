@@ -1,4 +1,4 @@
-"""What Flux asks of every node: git and flux on the servers, to bootstrap and to look."""
+"""What Flux asks of every node: git and flux, to look."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ from nerv.components.site import Host
 
 HOST = Host(
     packages=("openiscsi", "nfs-utils", "cryptsetup", "util-linux"),
-    kernel_modules=("iscsi_tcp", "dm_crypt", "nfs"),
+    kernel_modules=("iscsi_tcp", "dm_crypt"),
+    filesystems=("nfs",),
     services=("openiscsi", "rpcbind"),
     links=(("/usr/local/bin", "/run/current-system/sw/bin"),),
 )
