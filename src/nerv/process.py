@@ -215,6 +215,26 @@ def run_sync(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[st
     return Completed(done.returncode, done.stdout, done.stderr)
 
 
+def foreground(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> int:
+    """Run a program that speaks with the user on this terminal, such as an editor. Returns its exit code.
+
+    Ctrl-C is the program's to handle. Raises NervError when it is missing.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return subprocess.run(
+            list(command),
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            check=False,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        ).returncode
+    except FileNotFoundError:
+        raise NervError(f"`{command[0]}` is not installed or not on PATH") from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class Dialogue:
     """A child that answers on its standard output what it reads on its standard input, spoken to by blocking calls.
 

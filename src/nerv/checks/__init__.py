@@ -16,6 +16,8 @@ Check = Callable[[Platform, Repository], Iterable[Problem]]
 
 CHECKS: tuple[Check, ...] = (
     secrets.plaintext,
+    secrets.encrypted,
+    secrets.recipients,
     secrets.private_keys,
     kustomizations.references,
     kustomizations.unlisted,

@@ -40,6 +40,7 @@ VERBS: tuple[tuple[str, str, str], ...] = (
     ("render", "nerv.cli.render", "render"),
     ("eject", "nerv.cli.render", "eject"),
     ("schema", "nerv.cli.schema", "schema"),
+    ("secrets", "nerv.cli.secrets", "app"),
     ("open", "nerv.cli.access", "open_dashboard"),
     ("hosts", "nerv.cli.access", "hosts"),
     ("trust", "nerv.cli.access", "trust"),

@@ -12,11 +12,12 @@ No reset touches this folder. Losing it means that encrypted files cannot be rea
 from __future__ import annotations
 
 import base64
+import datetime
 import os
 import secrets
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import bcrypt
@@ -64,7 +65,11 @@ class Credentials:
     """The dashboards' login."""
 
     user: str
-    password: str
+    password: str = field(repr=False)
+
+    def text(self) -> str:
+        """As the file `credentials` holds it."""
+        return documents.dump({"user": self.user, "password": self.password})
 
     def htpasswd(self) -> str:
         """One line with a bcrypt hash; a new salt every time."""
@@ -109,11 +114,23 @@ def create(name: str) -> Keys:
         return known
     folder = private_folder(folder_for(name))
     for file in (OPERATOR, FLUX):
-        identity = x25519.Identity.generate()
-        write_private(folder / file, f"# public key: {identity.to_public()}\n{identity}\n")
+        write_private(folder / file, new_key())
     made = load(name)
     assert made is not None
     return made
+
+
+def new_key() -> str:
+    """The text of an age key file with a new key, as `age-keygen` writes it."""
+    identity = x25519.Identity.generate()
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
+    return f"# created: {now}\n# public key: {identity.to_public()}\n{identity}\n"
+
+
+def recipient_of(text: str) -> str:
+    """The recipient of the first key in the text of an age key file. Raises StopIteration, IdentityError."""
+    key = next(line.strip() for line in text.splitlines() if line.startswith("AGE-SECRET-KEY-"))
+    return str(x25519.Identity.from_str(key).to_public())
 
 
 def require(name: str) -> Keys:
@@ -134,11 +151,18 @@ def credentials(name: str) -> Credentials:
         read = documents.load(path.read_text(encoding="utf-8"))
         return Credentials(str(read["user"]), str(read["password"]))
     except FileNotFoundError:
-        made = Credentials(USER, _new_password())
-        write_private(path, documents.dump({"user": made.user, "password": made.password}))
+        made = new_credentials()
+        write_private(path, made.text())
         return made
     except (OSError, UnicodeDecodeError, documents.DocumentError, TypeError, KeyError):
         raise NervError(f"{path} is not readable as user and password", "remove it; a new one is made") from None
+
+
+def new_credentials() -> Credentials:
+    """A login with a new password."""
+    # letters and digits only: it is typed by hand and pasted into URLs
+    letters = string.ascii_letters + string.digits
+    return Credentials(USER, "".join(secrets.choice(letters) for _ in range(_PASSWORD_LENGTH)))
 
 
 def cluster_secrets(name: str, login: Mapping[str, str]) -> tuple[Object, ...]:
@@ -172,16 +196,9 @@ def _secret(name: str, data: Mapping[str, str]) -> Object:
     }
 
 
-def _new_password() -> str:
-    # letters and digits only: it is typed by hand and pasted into URLs
-    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(_PASSWORD_LENGTH))
-
-
 def _recipient(path: Path) -> str | None:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        key = next(line.strip() for line in lines if line.startswith("AGE-SECRET-KEY-"))
-        return str(x25519.Identity.from_str(key).to_public())
+        return recipient_of(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError, StopIteration, IdentityError) as error:

@@ -62,6 +62,15 @@ def load(folder: Path, *, service_address: str, cluster_domain: str) -> Pki:
     )
 
 
+def remove_leaves(folder: Path) -> tuple[Path, ...]:
+    """Remove every certificate but the authority, with its key: the next start makes new ones. What was removed."""
+    removed = [path for path in sorted(folder.glob("*.crt")) if path.stem != "ca"]
+    for path in removed:
+        path.with_suffix(".key").unlink(missing_ok=True)
+        path.unlink()
+    return tuple(removed)
+
+
 def kubelet_serving(folder: Path, ca: KeyPair, node: str, address: str) -> KeyPair:
     """The serving certificate of one node's kubelet API."""
     return _kept(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from nerv import checks, documents
 from nerv.checks import repository
@@ -13,7 +15,7 @@ from nerv.errors import NervError, Problem, ProblemsError
 from nerv.operations import host_keys, keys, sops
 from nerv.operations.folder import PlatformFolder
 from nerv.operations.keys import Keys
-from nerv.operations.secrets import contents, files, private_keys
+from nerv.operations.secrets import contents, files, private_keys, replacing
 from nerv.operations.secrets.files import File
 from nerv.operations.secrets.private_keys import PrivateKeys
 from nerv.rendering import manifest, secrets, writing
@@ -39,6 +41,24 @@ class Rendered:
         return not (self.written or self.removed or self.encrypted)
 
 
+@dataclass(frozen=True)
+class Change:
+    """What is to change beside what the definition asks for."""
+
+    contents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    """Encrypted files with new contents, in clear."""
+    renew: bool = False
+    """Every other file gets a new data key."""
+    texts: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Files of any kind that are written as they are given here."""
+    left: frozenset[str] = frozenset()
+    """Encrypted files that stay as they are because no key opens them."""
+
+    def leaves(self, path: str) -> bool:
+        """Whether the encrypted file is none that is opened and written again."""
+        return path in self.contents or path in self.texts or path in self.left
+
+
 async def render(folder: PlatformFolder, *, force: bool = False) -> Rendered:
     """Make the repository what its definition says.
 
@@ -46,18 +66,39 @@ async def render(folder: PlatformFolder, *, force: bool = False) -> Rendered:
     """
     platform = definition.load(folder.definition)
     own = _create_keys(folder, platform)
-    public = public_keys(folder, platform, create=True)
+    done = await write(folder, platform, public_keys(folder, platform, create=True), own, force=force)
+    replacing.settle(platform, folder.root)
+    return done
+
+
+async def write(
+    folder: PlatformFolder,
+    platform: Platform,
+    public: PublicKeys,
+    own: PrivateKeys,
+    change: Change | None = None,
+    *,
+    force: bool = False,
+) -> Rendered:
+    """Put tree and encrypted files in place for these public keys, all at once or not at all.
+
+    Raises ProblemsError for files edited by hand (unless `force`), NervError where a file cannot be opened or written.
+    """
+    change = change or Change()
     planned = _plan(folder, platform, public, force=force)
     if planned.refused:
         raise ProblemsError(list(planned.refused))
     groups = secrets.groups(platform, public)
-    outdated = _outdated(folder, platform, groups)
-    files.check_openable(outdated, own)
+    present = [file for file in files.present(folder.root, platform, groups) if not change.leaves(file.path)]
+    renewed = [file for file in present if change.renew]
+    outdated = [file for file in present if not change.renew and file.outdated]
+    files.check_openable([*renewed, *outdated], own)
     with sops.bench(groups) as bench:
-        encrypted = await contents.missing(bench, folder.root, platform, groups, own)
+        encrypted = await contents.missing(bench, folder.root, platform, own, change.contents)
         encrypted |= await files.for_readers(bench, outdated, own)
-    writing.apply(folder.root, planned, encrypted)
-    return Rendered(tuple(planned.write), planned.remove, tuple(encrypted))
+        encrypted |= await files.renewed(bench, renewed, own)
+    writing.apply(folder.root, planned, {**encrypted, **change.texts})
+    return Rendered(tuple(planned.write), planned.remove, (*encrypted, *change.texts))
 
 
 def differences(folder: PlatformFolder) -> list[str]:
@@ -89,11 +130,11 @@ def adopt(folder: PlatformFolder, path: str) -> bool:
 
 
 def _set_owner(folder: PlatformFolder, path: str, owner: manifest.Owner) -> bool:
-    relative = _relative(folder.root, path)
+    place = relative(folder.root, path)
     before = writing.read_manifest(folder.root)
-    entry = before.files.get(relative)
+    entry = before.files.get(place)
     platform = definition.load(folder.definition)
-    generated = relative in tree(platform, public_keys(folder, platform))
+    generated = place in tree(platform, public_keys(folder, platform))
     if entry is None and not generated:
         raise NervError(f"{path} is not a file that NERV generates", f"`{manifest.FILE}` lists them")
     if entry is not None and (entry.owner == "user") == (owner == "user"):
@@ -102,12 +143,12 @@ def _set_owner(folder: PlatformFolder, path: str, owner: manifest.Owner) -> bool
         new = Entry("user")
     else:
         # as if NERV had written what stands there now, so the next run replaces it
-        new = Entry("nerv", writing.digests(folder.root, (relative,)).get(relative, ""))
-    writing.replace(folder.root, {manifest.FILE: Manifest({**before.files, relative: new}).text()})
+        new = Entry("nerv", writing.digests(folder.root, (place,)).get(place, ""))
+    writing.replace(folder.root, {manifest.FILE: Manifest({**before.files, place: new}).text()})
     return True
 
 
-def _relative(root: Path, path: str) -> str:
+def relative(root: Path, path: str) -> str:
     """The path inside the repository, given from there or from the working folder."""
     if (root / path).exists() and not Path(path).is_absolute():
         return Path(path).as_posix()
@@ -138,8 +179,11 @@ def _create_keys(folder: PlatformFolder, platform: Platform) -> PrivateKeys:
 
 def _recipients(folder: PlatformFolder, known: Keys | None) -> tuple[str, str]:
     """Operator's and Flux's recipients: of the keys here, else as the repository names them."""
-    if known is not None:
-        return known.operator, known.flux
+    return (known.operator, known.flux) if known else committed_recipients(folder)
+
+
+def committed_recipients(folder: PlatformFolder) -> tuple[str, str]:
+    """Operator's and Flux's recipients as the repository names them. Raises NervError where it does not."""
     try:
         text = (folder.root / secrets.RULES_FILE).read_text(encoding="utf-8")
         found = secrets.recipients_in(text)

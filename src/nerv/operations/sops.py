@@ -21,6 +21,8 @@ from nerv.errors import NervError, ProcessError
 from nerv.rendering import secrets
 from nerv.rendering.secrets import Group
 
+# sops's exit code when the editor changed nothing
+_UNCHANGED = 200
 # Flags that sops takes from the environment too: readers that no rule names.
 _NO_READERS = dict.fromkeys(
     ("SOPS_AGE_RECIPIENTS", "SOPS_PGP_FP", "SOPS_KMS_ARN", "SOPS_GCP_KMS_IDS", "SOPS_AZURE_KEYVAULT_URLS"), ""
@@ -95,6 +97,13 @@ class Bench:
             said = next((line for line in error.output.splitlines() if line.strip()), "no output")
             raise NervError(f"sops cannot write {path}: {said.strip()}", "`nerv secrets check` says more") from None
         return done.stdout
+
+
+def edit(root: Path, path: str, keys: Mapping[str, str]) -> int:
+    """Open a file of the repository in the user's editor, by the rules that stand there. Returns sops's exit code, 0
+    where nothing was changed."""
+    done = process.foreground([program(), "edit", path], cwd=root, env=keys)
+    return 0 if done == _UNCHANGED else done
 
 
 def recipients_in(text: str | bytes, path: str) -> tuple[str, ...]:

@@ -52,9 +52,9 @@ class SecretFile:
 class Reader:
     """Who can open files."""
 
-    kind: Literal["operator", "person", "flux", "host"]
+    kind: Literal["operator", "person", "flux", "host", "unknown"]
     name: str
-    """Node of a host; empty where the kind says it all."""
+    """Node of a host, name of a person; empty where the kind says it all."""
     recipient: str
 
 

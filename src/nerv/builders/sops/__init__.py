@@ -8,10 +8,12 @@ from nerv.builders.sops import ssh
 from nerv.builders.sops.age import Identities, data_key, read_identities
 from nerv.builders.sops.errors import SopsError
 from nerv.builders.sops.formats import Format, decrypt, decrypt_tree, detect, format_of, is_encrypted
+from nerv.builders.sops.values import Rules
 
 __all__ = [
     "Format",
     "Identities",
+    "Rules",
     "SopsError",
     "data_key",
     "decrypt",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets as random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from nerv.operations.secrets.private_keys import PrivateKeys
 from nerv.operations.sops import Bench
 from nerv.platform.models import RepositorySettings
 from nerv.rendering import secrets
-from nerv.rendering.secrets import AGENTS_FILE, SERVERS_FILE, Group, SecretFile
+from nerv.rendering.secrets import AGENTS_FILE, SERVERS_FILE, SecretFile
 
 SERVER_TOKEN = "k3s-token"
 AGENT_TOKEN = "k3s-agent-token"
@@ -41,16 +41,16 @@ def age_secret(flux_key: str) -> str:
     return _manifest(flux.AGE_SECRET, {"age.agekey": flux_key})
 
 
-def git_login(repository: RepositorySettings) -> str:
-    """The manifest of flux-system/flux-system as it is before the repository's host was asked: without the token, or
-    with a new deploy key and no known hosts."""
+def git_login(repository: RepositorySettings) -> dict[str, str]:
+    """Flux's login as it is before the repository's host was asked: without the token, or with a new deploy key and no
+    known hosts."""
     if repository.login == "token":
-        return login_manifest({"username": "git", "password": ""})
+        return {"username": "git", "password": ""}
     # ECDSA P-384 and PKCS 8 as `flux bootstrap` makes them
     key = ec.generate_private_key(ec.SECP384R1())
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
-    return login_manifest({"identity": private, "identity.pub": f"{public}\n", "known_hosts": ""})
+    return {"identity": private, "identity.pub": f"{public}\n", "known_hosts": ""}
 
 
 def login_manifest(data: Mapping[str, str]) -> str:
@@ -59,11 +59,14 @@ def login_manifest(data: Mapping[str, str]) -> str:
 
 
 async def missing(
-    bench: Bench, root: Path, platform: Platform, groups: Sequence[Group], own: PrivateKeys
+    bench: Bench, root: Path, platform: Platform, own: PrivateKeys, given: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, str]:
-    """Every encrypted file of NERV that is not there yet. Raises NervError where a key that is needed is not here."""
-    absent = [path for path in secrets.encrypted(platform) if not (root / path).exists()]
-    made: dict[str, Mapping[str, Any]] = {}
+    """Every encrypted file of NERV that is not there yet, and those whose contents are `given`.
+
+    Raises NervError where a key that is needed is not here.
+    """
+    absent = [path for path in secrets.encrypted(platform) if path not in given and not (root / path).exists()]
+    made = dict(given)
     for file in secrets.logins(platform):
         if file.path in absent:
             made[file.path] = login(file, platform.name)
@@ -95,7 +98,7 @@ def servers(platform: Platform, agent_token: str) -> dict[str, str]:
         SERVER_TOKEN: new_token(),
         AGENT_TOKEN: agent_token,
         FLUX_AGE: age_secret(keys.require(platform.name).flux_key()),
-        FLUX_LOGIN: git_login(platform.spec.repository),
+        FLUX_LOGIN: login_manifest(git_login(platform.spec.repository)),
     }
 
 

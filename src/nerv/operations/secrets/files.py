@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nerv.builders.sops import detect
+from nerv.checks import repository
 from nerv.components.catalog import Platform
 from nerv.errors import NervError
 from nerv.operations import sops
@@ -94,3 +96,9 @@ async def _each(files: Iterable[File], change: Callable[[File], Awaitable[str]])
     changing = list(files)
     texts = await asyncio.gather(*(change(file) for file in changing))
     return {file.path: text for file, text in zip(changing, texts, strict=True)}
+
+
+def mentioning(root: Path, recipient: str) -> list[str]:
+    """Encrypted files anywhere in the repository that name `recipient`, sorted. Raises NervError."""
+    texts = repository.read(root).files
+    return [path for path, text in sorted(texts.items()) if recipient in text and detect(text.encode()) is not None]
