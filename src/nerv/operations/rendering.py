@@ -139,11 +139,9 @@ def _set_owner(folder: PlatformFolder, path: str, owner: manifest.Owner) -> bool
         raise NervError(f"{path} is not a file that NERV generates", f"`{manifest.FILE}` lists them")
     if entry is not None and (entry.owner == "user") == (owner == "user"):
         return False
-    if owner == "user":
-        new = Entry("user")
-    else:
-        # as if NERV had written what stands there now, so the next run replaces it
-        new = Entry("nerv", writing.digests(folder.root, (place,)).get(place, ""))
+    # given back, it counts as if NERV had written what stands there now, so the next run replaces it
+    written = writing.digests(folder.root, (place,)).get(place, "")
+    new = Entry("user") if owner == "user" else Entry("nerv", written)
     writing.replace(folder.root, {manifest.FILE: Manifest({**before.files, place: new}).text()})
     return True
 
