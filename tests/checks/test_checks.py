@@ -9,24 +9,37 @@ from tests.support import platforms
 
 from nerv import checks
 from nerv.checks import repository
+from nerv.components.catalog import Platform
 from nerv.rendering import secrets
 from nerv.rendering.folders import Tree
 from nerv.rendering.tree import tree
 
 ENCRYPTED = "ENC[AES256_GCM,data:aaaa,iv:bbbb,tag:cccc,type:str]"
 PLATFORM = platforms.small()
+HOST = platforms.public(PLATFORM).recipient("nerv-1")
 Change = Callable[[Tree], None]
 
 
-def whole() -> Tree:
+def whole(platform: Platform = PLATFORM) -> Tree:
     """The rendered repository with its encrypted files."""
-    made = tree(PLATFORM, platforms.public(PLATFORM))
-    for file in secrets.logins(PLATFORM):
+    public = platforms.public(platform)
+    cluster, *hosts = secrets.groups(platform, public)
+    made = tree(platform, public)
+    for file in secrets.logins(platform):
         made[file.path] = (
             f"apiVersion: v1\nkind: Secret\nmetadata: {{name: {file.name}, namespace: {file.namespace}}}\n"
-            f"stringData: {{users: '{ENCRYPTED}'}}\nsops: {{version: 3.11.0}}\n"
+            f"stringData: {{users: '{ENCRYPTED}'}}\n{metadata(cluster)}"
         )
+    for path, group in zip(secrets.host_files(platform), hosts, strict=True):
+        made[path] = f"k3s-agent-token: {ENCRYPTED}\n{metadata(group)}"
     return made
+
+
+def metadata(group: secrets.Group) -> str:
+    """What sops leaves in a file of the group."""
+    readers = "".join(f"  - recipient: {recipient}\n" for recipient in group.recipients)
+    rule = f"  encrypted_regex: {group.encrypted}\n" if group.encrypted else ""
+    return f"sops:\n  age:\n{readers}  mac: {ENCRYPTED}\n{rule}"
 
 
 def replace(path: str, old: str, new: str) -> Change:
@@ -73,12 +86,7 @@ CONSOLE = "apps-config/console/kustomization.yaml"
 @pytest.mark.parametrize("name", ["nerv", "many-nodes"])
 def test_examples_have_nothing_wrong(name: str) -> None:
     platform = platforms.example(name)
-    files = tree(platform, platforms.public(platform))
-    for file in secrets.logins(platform):
-        files[file.path] = (
-            f"apiVersion: v1\nkind: Secret\nmetadata: {{name: {file.name}, namespace: {file.namespace}}}\n"
-            f"stringData: {{users: '{ENCRYPTED}'}}\n"
-        )
+    files = whole(platform)
     assert checks.run(platform, repository.from_files(files)) == []
 
 
@@ -100,6 +108,25 @@ WRONG: dict[str, tuple[Change, str]] = {
         ),
         "apps-config/console/token.yaml: Secret nerv-system/token: `token` in clear (keep it in "
         "secrets/NAME.sops.yaml, encrypted: `sops encrypt --in-place FILE`; change the value if it was ever committed)",
+    ),
+    "machines' secrets in clear": (
+        add("nixos/secrets/servers.sops.yaml", "k3s-token: open\n"),
+        "nixos/secrets/servers.sops.yaml: is not encrypted (`sops encrypt --in-place nixos/secrets/servers.sops.yaml`; "
+        "change the values if they were ever committed)",
+    ),
+    "a value added without sops": (
+        replace("nixos/secrets/servers.sops.yaml", "k3s-agent-token", "wifi: {home: open}\nk3s-agent-token"),
+        "nixos/secrets/servers.sops.yaml: `wifi.home` in clear (`nerv secrets edit nixos/secrets/servers.sops.yaml` "
+        "writes it encrypted; change the value if it was ever committed)",
+    ),
+    "a reader too few": (
+        replace("nixos/secrets/servers.sops.yaml", f"  - recipient: {HOST}\n", ""),
+        f"nixos/secrets/servers.sops.yaml: {HOST} cannot read it, as .sops.yaml asks for (run `nerv render`)",
+    ),
+    "a reader too many": (
+        replace("nixos/secrets/servers.sops.yaml", "  age:\n", f"  age:\n  - recipient: {platforms.RECIPIENTS[1]}\n"),
+        f"nixos/secrets/servers.sops.yaml: {platforms.RECIPIENTS[1]} can read it, and .sops.yaml does not name him "
+        "(run `nerv render`)",
     ),
     "private age key": (
         add("notes.txt", "the key:\n  AGE-SECRET-KEY-1" + "Q" * 58 + "\n"),

@@ -14,8 +14,9 @@ from nerv import documents
 from nerv.cli import output
 from nerv.cli.context import Context
 from nerv.cli.output import Format
+from nerv.cli.target import Kubeconfig, KubeContext
 from nerv.errors import NervError, ProblemsError
-from nerv.operations import keys, rendering, session, sops
+from nerv.operations import keys, rendering, session, sops, target
 from nerv.operations.folder import PlatformFolder
 from nerv.operations.secrets import (
     checking,
@@ -29,6 +30,7 @@ from nerv.operations.secrets import (
 from nerv.operations.secrets.private_keys import PrivateKeys
 from nerv.operations.secrets.readers import Matrix
 from nerv.operations.secrets.rotation import What
+from nerv.operations.target import Target
 from nerv.rendering.secrets import Reader
 
 app = typer.Typer(
@@ -147,13 +149,16 @@ def recover(
     identity: Annotated[
         list[Path] | None, typer.Option("--identity", metavar="FILE", help="An age key file, or an SSH host key.")
     ] = None,
-    kubeconfig: Annotated[
-        Path | None, typer.Option("--kubeconfig", metavar="FILE", help="A cluster to take Flux's key from.")
-    ] = None,
+    kubeconfig: Kubeconfig = None,
+    kube_context: KubeContext = None,
     anew: Annotated[bool, typer.Option("--anew", help="Make anew what none of these keys can open.")] = False,
 ) -> None:
-    """Make a new operator's key when the old one is lost, by another key that can read."""
-    if not identity and kubeconfig is None:
+    """Make a new operator's key when the old one is lost, by another key that can read.
+
+    From a cluster (--kubeconfig, --context) comes Flux's key, which opens secrets/.
+    """
+    cluster = target.choose(kubeconfig, kube_context, None) if kubeconfig or kube_context else None
+    if not identity and cluster is None:
         raise typer.BadParameter("give --identity FILE or --kubeconfig FILE")
     folder = _folder(context)
     given, pems = private_keys.none(), []
@@ -161,7 +166,7 @@ def recover(
         given += private_keys.of_file(path)
         text = path.read_text(encoding="utf-8")
         pems += [text] if "PRIVATE KEY" in text else []
-    done = asyncio.run(_recover(folder, given, tuple(pems), kubeconfig, anew))
+    done = asyncio.run(_recover(folder, given, tuple(pems), cluster, anew))
     _wrote(done.written)
     for lost in done.lost:
         _say(f"{lost} cannot be read by anyone here and is left as it is")
@@ -192,10 +197,10 @@ def check(
 
 
 async def _recover(
-    folder: PlatformFolder, given: PrivateKeys, pems: tuple[str, ...], kubeconfig: Path | None, anew: bool
+    folder: PlatformFolder, given: PrivateKeys, pems: tuple[str, ...], cluster: Target | None, anew: bool
 ) -> recovery.Recovered:
-    if kubeconfig is not None:
-        async with session.connect(kubeconfig) as client:
+    if cluster is not None:
+        async with session.connect(cluster) as client:
             given += await recovery.flux_keys(client)
     return await recovery.recover(folder, given, pems, anew=anew)
 

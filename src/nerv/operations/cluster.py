@@ -170,7 +170,11 @@ class Cluster:
         await self._start_nodes(client, informers, network, table, identity, programs)
 
         await bootstrap.install_addons(client)
-        if not await flux.bootstrapped(client):
+        held = keys.load(plan.name)
+        if await flux.bootstrapped(client):
+            # Flux's key may have been replaced while the cluster was down
+            await flux.apply_all(client, [keys.age_secret(held)] if held else [])
+        else:
             self.note = "handing the repository to Flux"
             login = keys.mirror_login(plan.repository_url, identity.ssh_host_key)
             await bootstrap.bootstrap(client, plan.repository(self.folder.root), keys.cluster_secrets(plan.name, login))

@@ -170,8 +170,12 @@ def cluster_secrets(name: str, login: Mapping[str, str]) -> tuple[Object, ...]:
 
     Raises NervError where there are no keys.
     """
-    age = {"age.agekey": require(name).flux_key()}
-    return _secret(flux.AGE_SECRET, age), _secret(flux.SYNC, login)
+    return age_secret(require(name)), _secret(flux.SYNC, login)
+
+
+def age_secret(held: Keys) -> Object:
+    """Secret flux-system/sops-age: Flux's key, by which the cluster decrypts."""
+    return _secret(flux.AGE_SECRET, {"age.agekey": held.flux_key()})
 
 
 def mirror_login(url: str, host_key: str) -> dict[str, str]:

@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-
 from nerv import documents
+from nerv.builders import ssh
 from nerv.components.catalog import Platform
 from nerv.components.flux import resources as flux
 from nerv.components.flux.controllers import NAMESPACE
@@ -46,11 +44,8 @@ def git_login(repository: RepositorySettings) -> dict[str, str]:
     known hosts."""
     if repository.login == "token":
         return {"username": "git", "password": ""}
-    # ECDSA P-384 and PKCS 8 as `flux bootstrap` makes them
-    key = ec.generate_private_key(ec.SECP384R1())
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
-    return {"identity": private, "identity.pub": f"{public}\n", "known_hosts": ""}
+    made = ssh.generate()
+    return {"identity": made.private, "identity.pub": f"{made.public}\n", "known_hosts": ""}
 
 
 def login_manifest(data: Mapping[str, str]) -> str:

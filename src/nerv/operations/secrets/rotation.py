@@ -15,15 +15,17 @@ from pathlib import Path
 from nerv.builders.sops import Format, detect
 from nerv.components import definition
 from nerv.components.catalog import Platform
+from nerv.deploy import flux
 from nerv.errors import NervError
+from nerv.operations import host_keys, keys, pki, rendering, session, sops
 from nerv.operations import folder as folders
-from nerv.operations import host_keys, keys, pki, rendering, sops
 from nerv.operations.folder import PlatformFolder
 from nerv.operations.rendering import Change
 from nerv.operations.secrets import contents, files, private_keys, replacing, steps
 from nerv.operations.secrets.git_login import git_login, set_git_login
 from nerv.operations.secrets.private_keys import PrivateKeys
 from nerv.operations.secrets.replacing import Replacement
+from nerv.operations.target import Target
 from nerv.rendering import secrets
 from nerv.rendering.public import PublicKeys
 from nerv.rendering.secrets import SERVERS_FILE
@@ -114,7 +116,15 @@ async def _flux(request: Request) -> Rotated:
     texts |= await _set(request, {SERVERS_FILE: {contents.FLUX_AGE: contents.age_secret(new)}})
     with replacing.replacing(_kept(request, replacing.age_key(path, new), path)):
         written = await _write(request, public, Change(texts=texts))
+    await _tell_running(request)
     return Rotated(written, (path,), steps.flux(request.platform))
+
+
+async def _tell_running(request: Request) -> None:
+    """Give Flux's key to the cluster on this machine, where it runs. Raises NervError, ApiError."""
+    if folders.running_pid(request.folder) and request.folder.kubeconfig.exists():
+        async with session.connect(Target(request.folder.kubeconfig)) as client:
+            await flux.apply_all(client, [keys.age_secret(keys.require(request.platform.name))])
 
 
 async def _host(request: Request) -> Rotated:
