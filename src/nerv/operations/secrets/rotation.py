@@ -17,8 +17,8 @@ from nerv.components import definition
 from nerv.components.catalog import Platform
 from nerv.deploy import flux
 from nerv.errors import NervError
-from nerv.operations import host_keys, keys, pki, rendering, session, sops
 from nerv.operations import folder as folders
+from nerv.operations import host_keys, keys, pki, rendering, session, sops
 from nerv.operations.folder import PlatformFolder
 from nerv.operations.rendering import Change
 from nerv.operations.secrets import contents, files, private_keys, replacing, steps
