@@ -114,7 +114,7 @@ async def _change(
         if deletion.finished(served, obj):
             return await _remove(context, attributes, head)
         obj["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
-        if obj == old:
+        if obj == old or ownership.only_times_differ(obj, old):
             await context.store.settled(served.key, head.namespace, head.name)
             return Written(head.raw, warnings=tuple(attributes.warnings))
         return await _store(context, attributes, head)

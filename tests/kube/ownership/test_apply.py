@@ -251,3 +251,15 @@ def test_an_applier_has_exactly_its_last_configuration_and_what_others_own(
 def test_applying_nothing_leaves_nothing(data: dict[str, str]) -> None:
     live = apply_map(None, data, "one", force=False)
     assert not apply_map(live, {}, "one", force=False).get("data")
+
+
+def test_other_times_alone_are_no_change() -> None:
+    """What is applied again in other words (`stringData`) looks changed until it is brought into form."""
+    entry = {"manager": "flux", "operation": "Apply", "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:data": {}}}
+    old = {"metadata": {"name": "s", "managedFields": [entry]}, "data": {"a": "Yg=="}}
+    later = {"metadata": {"name": "s", "managedFields": [{**entry, "time": "2026-01-01T00:00:09Z"}]}}
+    assert ownership.only_times_differ({**later, "data": {"a": "Yg=="}}, old)
+    assert not ownership.only_times_differ({**later, "data": {"a": "Yw=="}}, old)
+    other = {"metadata": {"name": "s", "managedFields": [{**entry, "manager": "me"}]}, "data": {"a": "Yg=="}}
+    assert not ownership.only_times_differ(other, old)
+    assert not ownership.only_times_differ({"metadata": {"name": "s"}}, old)

@@ -5,7 +5,7 @@ Belongs here: field sets, merging, conflicts, managers. Not: conversion between 
 the same object are taken as they are), storing.
 """
 
-from nerv.kube.ownership.managers import apply, update_managers
+from nerv.kube.ownership.managers import apply, only_times_differ, update_managers
 from nerv.kube.ownership.problems import ApplyConflict, Conflict, SchemaMismatch
 
-__all__ = ["ApplyConflict", "Conflict", "SchemaMismatch", "apply", "update_managers"]
+__all__ = ["ApplyConflict", "Conflict", "SchemaMismatch", "apply", "only_times_differ", "update_managers"]

@@ -96,6 +96,23 @@ def apply(
     return _stored(merged, kept)
 
 
+def only_times_differ(new: Object, old: Object) -> bool:
+    """Whether nothing but the times in managedFields changes: what an applied configuration says in other words than
+    the stored object (`stringData`, "1000m") is no change once it has been brought into form."""
+    mine, theirs = new["metadata"].get("managedFields"), old["metadata"].get("managedFields")
+    if not mine or not theirs or len(mine) != len(theirs):
+        return False
+    return _without_managers(new) == _without_managers(old) and _without_times(mine) == _without_times(theirs)
+
+
+def _without_managers(obj: Object) -> Object:
+    return {**obj, "metadata": {name: value for name, value in obj["metadata"].items() if name != "managedFields"}}
+
+
+def _without_times(entries: list[Object]) -> list[Object]:
+    return [{name: value for name, value in entry.items() if name != "time"} for entry in entries]
+
+
 def _effective(applied: Object, subresource: str, status: bool) -> Object:
     """What of the configuration counts on this (sub)resource, without what names the object."""
     wanted = {name: value for name, value in applied.items() if status or subresource or name != "status"}
