@@ -260,7 +260,7 @@ def deeper(of: Typed) -> Typed:
         build(If, of.truths, of.numbers, of.numbers),
         build(lambda a, b: Apply(Function(Binary("-", Variable("n"), b), "n"), a), of.numbers, of.numbers),
         build(_called, of.numbers, of.numbers, of.numbers),
-        build(lambda a, b: Let((Binding(("n",), a), Inherit(("w",), (Variable("s"),))), b), of.numbers, of.numbers),
+        build(lambda a, b: _let(a, b), of.numbers, of.numbers),
         build(lambda a, b: With(attributes({"v": a}), Binary("+", Variable("v"), b)), of.numbers, of.numbers),
         build(lambda a: call(name("builtins.length"), a), of.lists),
         build(lambda a, b: Select(a, ("z", "l"), (b,)), of.sets, of.numbers),
@@ -308,6 +308,13 @@ FLAT = Typed(
     st.just(()),
     st.just(AttributeSet()),
 )
+
+
+def _let(value: Expression, body: Expression) -> Expression:
+    bound = (Binding(("own",), value), Inherit(("w",), (Variable("s"),)))
+    return Let(bound, Binary("+", Variable("own"), body))
+
+
 TYPED = deeper(deeper(deeper(FLAT)))
 KNOWN = attributes({"n": 7, "w": 3, "t": "text"})
 

@@ -13,7 +13,8 @@ from nerv.nix.expressions import Apply, Binary, Expression, Path, Select, Templa
 X = Variable("x")
 
 
-@settings(max_examples=400, deadline=None)
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
+@settings(max_examples=300, deadline=None)
 @given(expressions())
 def test_what_is_written_is_read_back(expression: Expression) -> None:
     for text in (emit.text(expression), emit.line(expression)):

@@ -63,7 +63,7 @@ def expressions() -> st.SearchStrategy[Expression]:
         PLAIN.map(Variable),
         st.sampled_from([Path("./a.nix"), Path("/etc/x"), Path("../b-1/c_d.nix")]),
     )
-    return st.recursive(leaves, _forms, max_leaves=15)
+    return _forms(leaves | _forms(leaves | _forms(leaves)))
 
 
 def _forms(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
