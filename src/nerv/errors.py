@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from typing import Literal
 
 from typing_extensions import override
 
@@ -29,15 +30,20 @@ class NervError(Exception):
         return [f"{self.message} ({self.hint})" if self.hint else self.message]
 
 
+Severity = Literal["error", "undeployable", "note"]
+"""error: wrong; undeployable: right here, but no machine may be installed so; note: nobody could know whether it is."""
+
+
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing wrong with a file. Lines and columns count from 1; 0 means that the place is the whole file."""
+    """One finding in a file. Lines and columns count from 1; 0 means that the place is the whole file."""
 
     file: str
     line: int
     column: int
     message: str
     hint: str = ""
+    severity: Severity = "error"
 
     @override
     def __str__(self) -> str:

@@ -12,6 +12,8 @@ import tomllib
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from typing_extensions import override
+
 from nerv import documents
 from nerv.nix import coercion, patterns
 from nerv.nix.arguments import attributes, boolean, integer, items, member, number, text, texts
@@ -20,6 +22,7 @@ from nerv.nix.values import (
     Closure,
     EvaluationError,
     NotModelled,
+    Partial,
     Path,
     Set,
     apply,
@@ -63,12 +66,27 @@ def make(files: Files) -> dict[str, object]:
         "filterSource": lambda _keep, path: force(path),
         "path": lambda arguments: force(member(attributes(arguments), "path")),
     }
-    all_of = {name: function(name, python) for name, python in {**_FUNCTIONS, **reading}.items()}
-    made = Set({**all_of, **_CONSTANTS})
+    read = {name: function(name, python) for name, python in reading.items()}
+    made = _Builtins({**functions(), **read, **_CONSTANTS})
     made["builtins"] = made
     everywhere: dict[str, object] = {name: made[name] for name in _GLOBAL}
     everywhere |= {f"__{name}": value for name, value in made.items()}
     return {**everywhere, "__curPos": None, "builtins": made}
+
+
+def functions() -> dict[str, object]:
+    """Builtins that read no file."""
+    return {name: function(name, python) for name, python in _FUNCTIONS.items()}
+
+
+class _Builtins(Partial):
+    """The set `builtins`."""
+
+    __slots__ = ()
+
+    @override
+    def missing(self, name: str) -> object:
+        raise NotModelled(f"builtins.{name} is not known offline")
 
 
 def _exists(files: Files, path: object) -> object:

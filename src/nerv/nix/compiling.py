@@ -34,7 +34,20 @@ from nerv.nix.expressions import (
 )
 from nerv.nix.expressions import Path as PathLiteral
 from nerv.nix.source import Source
-from nerv.nix.values import Builtin, Closure, Code, EvaluationError, Path, Place, Set, Thunk, apply, force, kind
+from nerv.nix.values import (
+    Builtin,
+    Closure,
+    Code,
+    EvaluationError,
+    Partial,
+    Path,
+    Place,
+    Set,
+    Thunk,
+    apply,
+    force,
+    kind,
+)
 
 _LARGEST = 2**63 - 1
 
@@ -163,6 +176,8 @@ class Compiler:
                     except EvaluationError as error:
                         error.place = error.place or place
                         raise
+                elif isinstance(value, Partial):
+                    value = _of_partial(value, text, place)
                 elif default:
                     return default(env)
                 else:
@@ -180,9 +195,12 @@ class Compiler:
             for name in names:
                 text = name(env)
                 value = force(value)
-                if not isinstance(value, Set) or text not in value:
+                if isinstance(value, Partial) and text not in value:
+                    value = _of_partial(value, text, None)
+                elif isinstance(value, Set) and text in value:
+                    value = value[text]
+                else:
                     return False
-                value = value[text]
             return True
 
         return run
@@ -444,10 +462,10 @@ def _fixed(name: str, depth: int, *, forced: bool) -> Code:
 
 
 def _dynamic(name: str, withs: Sequence[int], place: Place | None) -> Code:
-    """A name that one of the sets of `with` around it must have; the innermost counts."""
+    """A name that one of the sets of `with` around it must have; the innermost counts, but one that surely has it."""
 
     def run(env: Environment) -> object:
-        depth = 0
+        depth, partial = 0, None
         for wanted in withs:
             for _ in range(wanted - depth):
                 env = cast(Environment, env.up)
@@ -457,9 +475,21 @@ def _dynamic(name: str, withs: Sequence[int], place: Place | None) -> Code:
                 raise EvaluationError(f"`with` is given {kind(scope)}, not a set", place)
             if name in scope:
                 return force(scope[name])
+            if partial is None and isinstance(scope, Partial):
+                partial = scope
+        if partial is not None:
+            return _of_partial(partial, name, place)
         raise EvaluationError(f"`{name}` is not defined", place)
 
     return run
+
+
+def _of_partial(partial: Partial, name: str, place: Place | None) -> object:
+    try:
+        return force(partial.missing(name))
+    except EvaluationError as error:
+        error.place = error.place or place
+        raise
 
 
 def _missing(value: object, name: str, place: Place | None) -> EvaluationError:

@@ -90,6 +90,16 @@ class Set(dict[str, object]):
         self.places: Mapping[str, Place] = places or {}
 
 
+class Partial(Set):
+    """A set that is known in part, such as nixpkgs' `lib`: what it lacks may exist all the same."""
+
+    __slots__ = ()
+
+    def missing(self, name: str) -> object:
+        """What stands for a name that is not in it. Raises NotModelled where nothing can."""
+        raise NotModelled(f"`{name}` is not known offline")
+
+
 @dataclass(frozen=True)
 class Path:
     """A path; those of the repository begin with the store path of its copy."""

@@ -1,0 +1,203 @@
+"""The repository's flake, evaluated: nixos/flake.nix -> hosts, each with its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from typing_extensions import override
+
+from nerv.checks.nixos import declarations, definitions, options, packages
+from nerv.checks.nixos.modules import Configuration, Modules, Unmodelled
+from nerv.checks.nixos.report import Report
+from nerv.errors import ProblemsError
+from nerv.nix import library
+from nerv.nix.arguments import attributes, items, member, text
+from nerv.nix.builtins import function
+from nerv.nix.coercion import ROOT
+from nerv.nix.evaluate import Evaluator, deep
+from nerv.nix.values import EvaluationError, Partial, Set, apply, force, later
+
+FOLDER = "nixos"
+FLAKE = f"{FOLDER}/flake.nix"
+LOCK = f"{FOLDER}/flake.lock"
+_EVALUATED = "nerv:configuration"
+_KNOWN_INPUTS = ("disko", "sops-nix")
+"""Inputs whose options are in the table: their modules are empty here."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A machine of the flake."""
+
+    name: str
+    file: str
+    """Where it is defined, for problems of the whole host."""
+    configuration: Configuration
+
+    def get(self, path: str, default: object = None) -> object:
+        """The value of an option by its dotted path; `default` where it is not there or cannot be known."""
+        value: object = self.configuration.config
+        try:
+            for name in path.split("."):
+                if not isinstance(value, Set) or name not in value:
+                    return default
+                value = force(value[name])
+        except EvaluationError:
+            return default
+        return value
+
+    def set(self, path: str) -> Mapping[str, object]:
+        """The value of an option that is a set; an empty one where there is none."""
+        found = self.get(path)
+        return found if isinstance(found, Set) else {}
+
+    def list(self, path: str) -> list[object]:
+        """The value of an option that is a list, its items forced; those that cannot be known are left out."""
+        found = self.get(path)
+        return forced(found) if isinstance(found, list) else []
+
+
+def forced(values: list[object]) -> list[object]:
+    """The items of a list, but for those that cannot be computed."""
+    made = []
+    for value in values:
+        try:
+            made.append(force(value))
+        except EvaluationError:
+            continue
+    return made
+
+
+@dataclass
+class Flake:
+    """The flake: its inputs as they are written, and its hosts."""
+
+    inputs: Mapping[str, object] = field(default_factory=dict)
+    hosts: tuple[Host, ...] = ()
+    imported: frozenset[str] = frozenset()
+    """Files that are modules of a host."""
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def evaluate(files: Mapping[str, str], report: Report, release: str) -> Flake:
+    """The flake of a repository; what is wrong with it goes into the report."""
+    evaluator = Evaluator(files)
+    try:
+        with deep():
+            return _Reading(evaluator, report, release).flake()
+    except ProblemsError as error:
+        for problem in error.problems:
+            report.found[problem] = None
+    except EvaluationError as error:
+        report.failed(error, FLAKE)
+    return Flake()
+
+
+class _Reading:
+    """One reading of the flake."""
+
+    def __init__(self, evaluator: Evaluator, report: Report, release: str) -> None:
+        self.evaluator = evaluator
+        self.report = report
+        self.modules = Modules(evaluator, report)
+        self.packages: dict[str, packages.Packages] = {}
+        more = {
+            "nixosSystem": function("nixosSystem", self._system),
+            "evalModules": function("evalModules", lambda _given: Unmodelled("lib.evalModules")),
+            "fileContents": function("fileContents", lambda path: evaluator.text(path).removesuffix("\n")),
+            "importJSON": function("importJSON", self._json),
+        }
+        self.library = library.make(release, {**definitions.FUNCTIONS, **declarations.FUNCTIONS, **more})
+
+    def flake(self) -> Flake:
+        """The whole flake, with the configuration of every host computed."""
+        written = attributes(self.evaluator.file(FLAKE))
+        inputs = attributes(written.get("inputs", Set()))
+        outputs = attributes(apply(member(written, "outputs"), self._inputs(inputs)))
+        systems = attributes(outputs.get("nixosConfigurations", Set()))
+        hosts = [host for name in systems if (host := self._host(name, systems))]
+        for host in hosts:
+            host.configuration.finish()
+        self._note_packages()
+        return Flake(inputs, tuple(hosts), frozenset(self.modules.imported), self.evaluator.files)
+
+    def _host(self, name: str, systems: Set) -> Host | None:
+        try:
+            found = attributes(systems[name])
+        except EvaluationError as error:
+            self.report.failed(error, FLAKE, systems.places.get(name))
+            return None
+        made = found.get(_EVALUATED)
+        if not isinstance(made, Configuration):
+            return None
+        own = f"{FOLDER}/hosts/{name}.nix"
+        return Host(name, own if own in made.files() else FLAKE, made)
+
+    def _inputs(self, inputs: Set) -> Set:
+        made = Set({name: later(partial(self._input, name)) for name in {"nixpkgs": 0, **inputs}})
+        made["self"] = _Own({"outPath": f"{ROOT}/{FOLDER}", "inputs": made, "sourceInfo": Set({"outPath": ROOT})})
+        return made
+
+    def _input(self, name: str) -> object:
+        if name == "nixpkgs":
+            return _Nixpkgs(
+                {"lib": self.library, "legacyPackages": self._all_packages(), "outPath": "/nix/store/nixpkgs"}
+            )
+        if name in _KNOWN_INPUTS:
+            empty = Set({"_file": f"flake input {name}", "config": Set()})
+            short = name.removesuffix("-nix")
+            return Unmodelled(name).holding({"nixosModules": Set({short: empty, "default": empty})})
+        return Unmodelled(f"flake input {name}")
+
+    def _all_packages(self) -> Set:
+        return Set({s: later(partial(self._packages, s)) for s in ("x86_64-linux", "aarch64-linux")})
+
+    def _packages(self, system: str) -> packages.Packages:
+        if system not in self.packages:
+            self.packages[system] = packages.Packages(self.library, system)
+        return self.packages[system]
+
+    def _system(self, given: object) -> object:
+        values = attributes(given)
+        special = attributes(values.get("specialArgs", Set()))
+        system = text(values["system"]) if "system" in values and force(values["system"]) else "x86_64-linux"
+        arguments = {
+            "lib": self.library,
+            "pkgs": later(lambda: self._packages(system)),
+            "modulesPath": "/nix/store/nixpkgs/nixos/modules",
+            **special,
+        }
+        found = self.modules.evaluate(items(member(values, "modules")), FLAKE, arguments, options.table())
+        made = Unmodelled("a host's system").holding({"config": later(lambda: found.config)})
+        made[_EVALUATED] = found
+        return made
+
+    def _json(self, path: object) -> object:
+        return apply(force(attributes(self.library)["fromJSON"]), self.evaluator.text(path))
+
+    def _note_packages(self) -> None:
+        for name in dict.fromkeys(name for found in self.packages.values() for name in found.asked):
+            said = f"not evaluated: whether nixpkgs has a package `{name}`: NERV knows the most common names alone"
+            self.report.say(FLAKE, None, said, severity="note")
+
+
+class _Nixpkgs(Partial):
+    """The input nixpkgs."""
+
+    __slots__ = ()
+
+    @override
+    def missing(self, name: str) -> object:
+        return Unmodelled(f"nixpkgs.{name}")
+
+
+class _Own(Partial):
+    """The flake itself, as its outputs may ask for it."""
+
+    __slots__ = ()
+
+    @override
+    def missing(self, name: str) -> object:
+        return Unmodelled(f"self.{name}")
