@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from nerv.checks import custom_resources, flux, kustomizations, namespaces, network, routes, secrets
+from nerv.checks.nixos import proof
 from nerv.checks.repository import Repository
 from nerv.components.catalog import Platform
 from nerv.errors import Problem
@@ -30,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     namespaces.pod_security,
     routes.references,
     network.reachable,
+    proof.hosts,
 )
 
 

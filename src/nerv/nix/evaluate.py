@@ -38,6 +38,10 @@ class Evaluator:
             self._values[path] = self.source(source)
         return self._values[path]
 
+    def read(self) -> frozenset[str]:
+        """The files that were evaluated so far."""
+        return frozenset(self._values)
+
     def source(self, source: Source) -> object:
         """The value of an expression that was read. Raises ProblemsError for names that are bound nowhere."""
         compiler = Compiler(source, posixpath.dirname(f"{ROOT}/{source.file}"))

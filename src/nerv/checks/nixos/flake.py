@@ -11,7 +11,7 @@ from typing_extensions import override
 from nerv.checks.nixos import declarations, definitions, options, packages
 from nerv.checks.nixos.modules import Configuration, Modules, Unmodelled
 from nerv.checks.nixos.report import Report
-from nerv.errors import ProblemsError
+from nerv.errors import Problem, ProblemsError, Severity
 from nerv.nix import library
 from nerv.nix.arguments import attributes, items, member, text
 from nerv.nix.builtins import function
@@ -53,6 +53,16 @@ class Host:
         found = self.get(path)
         return found if isinstance(found, Set) else {}
 
+    def problem(self, path: str, message: str, hint: str = "", severity: Severity = "error") -> Problem:
+        """A finding about an option, where it is set (or the longest part of its path that is); else of the host."""
+        names = tuple(path.split("."))
+        for length in range(len(names), 0, -1):
+            definition = self.configuration.merging.set_at.get(names[:length])
+            if definition and definition.place:
+                source, offset = definition.place
+                return Problem(source.file, *source.text.place(offset), message, hint, severity)
+        return Problem(self.file, 0, 0, f"{self.name}: {message}" if self.file == FLAKE else message, hint, severity)
+
     def list(self, path: str) -> list[object]:
         """The value of an option that is a list, its items forced; those that cannot be known are left out."""
         found = self.get(path)
@@ -76,9 +86,8 @@ class Flake:
 
     inputs: Mapping[str, object] = field(default_factory=dict)
     hosts: tuple[Host, ...] = ()
-    imported: frozenset[str] = frozenset()
-    """Files that are modules of a host."""
-    files: Mapping[str, str] = field(default_factory=dict)
+    read: frozenset[str] = frozenset()
+    """Files that were evaluated on the way."""
 
 
 def evaluate(files: Mapping[str, str], report: Report, release: str) -> Flake:
@@ -121,7 +130,7 @@ class _Reading:
         for host in hosts:
             host.configuration.finish()
         self._note_packages()
-        return Flake(inputs, tuple(hosts), frozenset(self.modules.imported), self.evaluator.files)
+        return Flake(inputs, tuple(hosts), self.evaluator.read())
 
     def _host(self, name: str, systems: Set) -> Host | None:
         try:

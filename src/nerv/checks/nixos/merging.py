@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from nerv.checks.nixos import options, types
+from nerv.checks.nixos import defaults, options, packages, types
 from nerv.checks.nixos.definitions import (
     OPTION_DEFAULT,
     Definition,
@@ -42,8 +42,11 @@ _SECRET = ("token", "password", "secret", "passphrase", "key")
 class Merging:
     """Merges the definitions of one configuration. What is defined is computed at the end, by `finish`."""
 
-    def __init__(self, report: Report, submodule: Submodule, *, foreign: bool = False) -> None:
+    def __init__(self, report: Report, submodule: Submodule, config: defaults.Config, *, foreign: bool) -> None:
         self.report = report
+        self.set_at: dict[Names, Definition] = {}
+        """The first definition that counts, by option."""
+        self._config = config
         self.foreign = foreign
         """Whether modules take part that are not known here: unknown options may be theirs."""
         self._submodule = submodule
@@ -99,7 +102,7 @@ class Merging:
         if isinstance(definition.value, Set) and not is_package(definition.value):
             return True
         said = f"is a group of options, but is set to {kind(definition.value)}"
-        self.report.about(definition, f"{_dotted(path)} {said}")
+        self.report.about(definition, f"{dotted(path)} {said}")
         return False
 
     def _kid(self, path: Names, node: Node, given: Sequence[Definition]) -> object:
@@ -112,7 +115,10 @@ class Merging:
         wanted: Type = option["t"]
         live = self._live(given)
         if live:
+            self.set_at[path] = live[0]
             value = self.merge(path, wanted, live)
+        elif (found := defaults.computed(path, self._config)) is not None:
+            value = found[0]
         elif "v" in option:
             default = Definition(option.get("file", ""), option["v"], None, OPTION_DEFAULT)
             value = self.merge(path, wanted, self._live([default]))
@@ -121,24 +127,26 @@ class Merging:
         elif wanted[0] in ("sub", "module"):
             value = self.merge(path, wanted, [Definition("", Set())])
         elif "file" in option:
-            raise EvaluationError(f"{_dotted(path)} is used but not set, and has no default")
+            raise EvaluationError(f"{dotted(path)} is used but not set, and has no default")
+        elif wanted == ["package"]:
+            value = packages.package(path[-2] if path[-1] == "package" else path[-1])
         else:
-            raise NotModelled(f"the default of {_dotted(path)} is not known offline")
+            raise NotModelled(f"the default of {dotted(path)} is not known offline")
         return apply(option["apply"], value) if "apply" in option else value
 
     def _live(self, given: Iterable[Definition]) -> list[Definition]:
         return strongest(discharged(given))
 
     def _unknown(self, path: Names, group: Node, given: Sequence[Definition]) -> None:
-        dotted = _dotted(path)
+        name = dotted(path)
         near = options.close(path[-1], group)
         hint = f"did you mean {'.'.join((*path[:-1], near))}?" if near else ""
         for definition in given:
             if self.foreign or options.known_elsewhere(path, group):
-                said = f"not evaluated: {dotted} is in no table that NERV has of NixOS's options"
+                said = f"not evaluated: {name} is in no table that NERV has of NixOS's options"
                 self.report.about(definition, said, severity="note")
             else:
-                self.report.about(definition, f"{dotted} does not exist", hint)
+                self.report.about(definition, f"{name} does not exist", hint)
 
     # --- types
 
@@ -147,7 +155,7 @@ class Merging:
         bad = [definition for definition in given if not types.fits(wanted, definition.value)]
         if bad:
             for definition in bad:
-                said = f"{_dotted(path)} is not of type {types.name(wanted)}: {_shown(path, definition.value)}"
+                said = f"{dotted(path)} is not of type {types.name(wanted)}: {_shown(path, definition.value)}"
                 self.report.about(definition, said)
             return bad[0].value
         merge = _MERGES.get(wanted[0], Merging._same)
@@ -238,7 +246,7 @@ class Merging:
 
     def _conflict(self, path: Names, given: list[Definition]) -> object:
         places = "; ".join(f"{_place(definition)}: {_shown(path, definition.value)}" for definition in given)
-        self.report.about(given[0], f"{_dotted(path)} is set to different values", places)
+        self.report.about(given[0], f"{dotted(path)} is set to different values", places)
         return given[0].value
 
 
@@ -261,7 +269,8 @@ _MERGES: dict[str, Callable[[Merging, Names, Type, list[Definition]], object]] =
 }
 
 
-def _dotted(path: Names) -> str:
+def dotted(path: Names) -> str:
+    """An option's path as Nix writes it."""
     return ".".join(name if name and "." not in name and " " not in name else f'"{name}"' for name in path)
 
 
@@ -291,4 +300,4 @@ def _without_module(definition: Definition) -> Definition:
 
 
 def _unmodelled(path: Names) -> object:
-    raise NotModelled(f"{_dotted(path)} is not known offline")
+    raise NotModelled(f"{dotted(path)} is not known offline")

@@ -73,8 +73,6 @@ class Modules:
     def __init__(self, evaluator: Evaluator, report: Report) -> None:
         self.evaluator = evaluator
         self.report = report
-        self.imported: set[str] = set()
-        """Files that were imported as modules."""
 
     def evaluate(
         self, modules: Sequence[object], file: str, arguments: Mapping[str, object], table: Node, path: Names = ()
@@ -119,7 +117,6 @@ class Modules:
         if inside in seen:
             return None, inside
         seen.add(inside)
-        self.imported.add(inside)
         return self.evaluator.file(inside), inside
 
     def _read(self, module: object, file: str, arguments: Set, fallback: Callable[[str], object]) -> Module:
@@ -164,7 +161,7 @@ class Configuration:
                 self._table = options.joined(self._table, options.declared(module.options, module.file))
             except EvaluationError as error:
                 loader.report.failed(error, module.file)
-        self.merging = Merging(loader.report, self._submodule, foreign=foreign)
+        self.merging = Merging(loader.report, self._submodule, lambda: self.config, foreign=foreign)
 
     @property
     def config(self) -> Set:

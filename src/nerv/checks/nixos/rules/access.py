@@ -1,0 +1,79 @@
+"""Nobody locks himself out: SSH runs, its port is open, and somebody has a key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from nerv.checks.nixos.flake import Flake, Host
+from nerv.checks.repository import Repository
+from nerv.components.catalog import Platform
+from nerv.errors import Problem
+from nerv.nix.values import EvaluationError, Set, force
+
+_SSH = "services.openssh"
+_LOCKED = (None, "", "!", "*")
+
+
+def lockout(_platform: Platform, flake: Flake, _repository: Repository) -> Iterator[Problem]:
+    """Hosts that could not be reached, or entered, once they are installed."""
+    for host in flake.hosts:
+        if host.get(f"{_SSH}.enable") is not True:
+            said = f"{_SSH}.enable is not set: {host.name} could not be reached once it is installed"
+            yield host.problem(f"{_SSH}.enable", said)
+            continue
+        yield from _port(host)
+        if not any(_may_enter(host, name) for name in host.set("users.users")):
+            said = f"nobody could log in to {host.name}: no user has an authorized key or a password for SSH"
+            hint = "add your public key to spec.nixos.sshKeys in nerv.yaml before `nerv deploy`"
+            yield host.problem("users.users", said, hint, "undeployable")
+
+
+def _port(host: Host) -> Iterator[Problem]:
+    if host.get("networking.firewall.enable", True) is not True or host.get(f"{_SSH}.openFirewall", True) is True:
+        return
+    ports = host.list(f"{_SSH}.ports") or [22]
+    open_ports = set(map(str, host.list("networking.firewall.allowedTCPPorts")))
+    for interface in host.set("networking.firewall.interfaces"):
+        open_ports |= set(map(str, host.list(f"networking.firewall.interfaces.{interface}.allowedTCPPorts")))
+    rules = f"{host.get('networking.firewall.extraCommands', '')} {host.get('networking.firewall.extraInputRules', '')}"
+    trusted = host.list("networking.firewall.trustedInterfaces")
+    if not open_ports & set(map(str, ports)) and not trusted and not any(str(port) in rules for port in ports):
+        said = f"the firewall of {host.name} closes SSH's port {ports[0]}"
+        hint = f"leave {_SSH}.openFirewall as it is, or add the port to networking.firewall.allowedTCPPorts"
+        yield host.problem(f"{_SSH}.openFirewall", said, hint)
+
+
+def _may_enter(host: Host, name: str) -> bool:
+    user = host.set("users.users").get(name)
+    try:
+        found = force(user)
+    except EvaluationError:
+        return False
+    if not isinstance(found, Set):
+        return False
+    root_login = host.get(f"{_SSH}.settings.PermitRootLogin", "prohibit-password")
+    if name == "root" and root_login == "no":
+        return False
+    if _has_keys(found):
+        return True
+    by_password = host.get(f"{_SSH}.settings.PasswordAuthentication", True) is not False
+    return by_password and _has_password(found) and (name != "root" or root_login == "yes")
+
+
+def _has_keys(user: Mapping[str, object]) -> bool:
+    value: object = user
+    for name in ("openssh", "authorizedKeys"):
+        value = _inside(value, name)
+    return any(isinstance(found := _inside(value, name), list) and bool(found) for name in ("keys", "keyFiles"))
+
+
+def _has_password(user: Mapping[str, object]) -> bool:
+    names = ("password", "hashedPassword", "hashedPasswordFile", "initialPassword", "initialHashedPassword")
+    return any(_inside(user, name) not in _LOCKED for name in names)
+
+
+def _inside(value: object, name: str) -> object:
+    try:
+        return force(value[name]) if isinstance(value, Mapping) and name in value else None
+    except EvaluationError:
+        return None

@@ -1,0 +1,53 @@
+"""K3s: one server starts the cluster, every other machine knows where and with which token to join."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nerv.checks.nixos.flake import FLAKE, Flake, Host
+from nerv.checks.repository import Repository
+from nerv.components.catalog import Platform
+from nerv.errors import Problem
+
+_K3S = "services.k3s"
+
+
+def clusters(_platform: Platform, flake: Flake, _repository: Repository) -> Iterator[Problem]:
+    """Exactly one server starts the cluster; the others join it."""
+    running = [host for host in flake.hosts if host.get(f"{_K3S}.enable") is True]
+    servers = [host for host in running if host.get(f"{_K3S}.role") == "server"]
+    starting = [host for host in servers if host.get(f"{_K3S}.clusterInit") is True]
+    for host in starting[1:]:
+        said = (
+            f"{_K3S}.clusterInit is set on {host.name}, and on {starting[0].name} already: they would be two clusters"
+        )
+        yield host.problem(f"{_K3S}.clusterInit", said, "set it on the first server alone")
+    if servers and not starting:
+        said = f"no server sets {_K3S}.clusterInit: the first would keep its data in SQLite, and none could join it"
+        yield servers[0].problem(f"{_K3S}.role", said, f"set it on {servers[0].name}")
+    if running and not servers:
+        yield Problem(FLAKE, 0, 0, f'no host has {_K3S}.role = "server"', "one server must start the cluster")
+    for host in running:
+        yield from _joining(host, starting=host in starting)
+
+
+def _joining(host: Host, *, starting: bool) -> Iterator[Problem]:
+    agent = host.get(f"{_K3S}.role") == "agent"
+    configured = host.get(f"{_K3S}.configPath") is not None
+    address = host.get(f"{_K3S}.serverAddr", "")
+    what = "agent" if agent else "server"
+    if agent:
+        for option in ("clusterInit", "disableAgent"):
+            if host.get(f"{_K3S}.{option}") is True:
+                yield host.problem(f"{_K3S}.{option}", f"{_K3S}.{option} is set on {host.name}, which is an agent")
+    if not starting and not address and not configured:
+        said = f"{host.name} is {'an' if agent else 'a'} {what} without {_K3S}.serverAddr: it joins no cluster"
+        yield host.problem(f"{_K3S}.role", said, "the URL of the first server, https://ADDRESS:6443")
+    if isinstance(address, str) and address and not address.startswith("https://"):
+        yield host.problem(f"{_K3S}.serverAddr", f"{_K3S}.serverAddr `{address}` is no https:// URL")
+    if not host.get(f"{_K3S}.token") and host.get(f"{_K3S}.tokenFile") is None and not configured:
+        hint = f"set {_K3S}.tokenFile to the path of a secret"
+        if agent:
+            yield host.problem(f"{_K3S}.role", f"{host.name} is an agent without a token: it joins no cluster", hint)
+        elif not starting:
+            yield host.problem(f"{_K3S}.role", f"{host.name} joins without a token", hint)
