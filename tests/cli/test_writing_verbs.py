@@ -36,12 +36,16 @@ def test_init_tells_what_it_made_and_then_that_nothing_is_to_do(capsys: Capture,
 
 def test_check_is_silent_on_stdout_and_names_every_problem(capsys: Capture, tmp_path: Path) -> None:
     nerv(capsys, "init", "home")
-    assert nerv(capsys, "-C", "home", "check") == ("", "nothing is wrong\n")
+    out, err = nerv(capsys, "-C", "home", "check")
+    first, last = err.splitlines()
+    assert (out, last) == ("", "nothing is wrong")
+    assert first.startswith("before nerv deploy: nixos/modules/base.nix:")
+    assert "nobody could log in to nerv-1" in first
     secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: x, namespace: default}\nstringData: {a: b}\n"
     (tmp_path / "home/x.yaml").write_text(secret)
     out, err = nerv(capsys, "-C", "home", "check", code=1)
     assert out == ""
-    assert err.startswith("nerv: x.yaml: Secret default/x: `a` in clear (")
+    assert "\nnerv: x.yaml: Secret default/x: `a` in clear (" in err
     assert err.endswith("nerv: 1 problem found\n")
 
 

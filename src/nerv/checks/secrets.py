@@ -43,7 +43,7 @@ def _encrypted(value: object) -> bool:
 
 def encrypted(_platform: Platform, repository: Repository) -> Iterator[Problem]:
     """Files for which .sops.yaml has a rule, and that hold values in clear all the same."""
-    for path, tree, _ in _ruled(repository):
+    for path, tree, _ in ruled(repository):
         metadata = mapping(tree.get("sops"))
         if not metadata.get("mac"):
             hint = f"`sops encrypt --in-place {path}`; change the values if they were ever committed"
@@ -61,7 +61,7 @@ def encrypted(_platform: Platform, repository: Repository) -> Iterator[Problem]:
 
 def recipients(_platform: Platform, repository: Repository) -> Iterator[Problem]:
     """Encrypted files whose readers are not those of their rule in .sops.yaml."""
-    for path, tree, wanted in _ruled(repository):
+    for path, tree, wanted in ruled(repository):
         listed = items(mapping(tree.get("sops")).get("age"))
         able = {str(mapping(entry).get("recipient")) for entry in listed}
         if not able:
@@ -72,7 +72,7 @@ def recipients(_platform: Platform, repository: Repository) -> Iterator[Problem]
             yield Problem(path, 0, 0, f"{recipient} can read it, and .sops.yaml does not name him", "run `nerv render`")
 
 
-def _ruled(repository: Repository) -> Iterator[tuple[str, Mapping[str, Any], set[str]]]:
+def ruled(repository: Repository) -> Iterator[tuple[str, Mapping[str, Any], set[str]]]:
     """YAML files that fall under a rule with age recipients: path, contents, recipients."""
     try:
         read = mapping(documents.load(repository.files.get(RULES_FILE, "")))

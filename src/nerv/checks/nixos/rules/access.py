@@ -16,6 +16,7 @@ _LOCKED = (None, "", "!", "*")
 
 def lockout(_platform: Platform, flake: Flake, _repository: Repository) -> Iterator[Problem]:
     """Hosts that could not be reached, or entered, once they are installed."""
+    closed = []
     for host in flake.hosts:
         if host.get(f"{_SSH}.enable") is not True:
             said = f"{_SSH}.enable is not set: {host.name} could not be reached once it is installed"
@@ -23,9 +24,12 @@ def lockout(_platform: Platform, flake: Flake, _repository: Repository) -> Itera
             continue
         yield from _port(host)
         if not any(_may_enter(host, name) for name in host.set("users.users")):
-            said = f"nobody could log in to {host.name}: no user has an authorized key or a password for SSH"
-            hint = "add your public key to spec.nixos.sshKeys in nerv.yaml before `nerv deploy`"
-            yield host.problem("users.users", said, hint, "undeployable")
+            closed.append(host)
+    if closed:
+        names = ", ".join(host.name for host in closed)
+        said = f"nobody could log in to {names}: no user has an authorized key or a password for SSH"
+        hint = "add your public key to spec.nixos.sshKeys in nerv.yaml before `nerv deploy`"
+        yield closed[0].problem("users.users", said, hint, "undeployable")
 
 
 def _port(host: Host) -> Iterator[Problem]:

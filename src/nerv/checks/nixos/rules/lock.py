@@ -87,7 +87,9 @@ def _original(name: str, url: str, node: Mapping[str, Any], locked: Mapping[str,
 def _follows(name: str, written: object, node: Mapping[str, Any]) -> Iterator[Problem]:
     found = force(written)
     inner = force(found["inputs"]) if isinstance(found, Set) and "inputs" in found else None
-    for other, said_of in inner.items() if isinstance(inner, Set) else ():
+    if not isinstance(inner, Set):
+        return
+    for other, said_of in inner.items():
         target = _text(said_of, "follows")
         if target and mapping(node.get("inputs")).get(other) != target.split("/"):
             said = f"input `{name}` does not take `{other}` from `{target}`, as flake.nix says"
@@ -107,11 +109,11 @@ def buildable(platform: Platform, flake: Flake, repository: Repository) -> Itera
     nodes, _ = _nodes(repository)
     locked = {name: mapping(mapping(node).get("locked")) for name, node in nodes.items()}
     release = platform.spec.nixos.version
-    nixpkgs = mapping(mapping(nodes.get("nixpkgs")).get("original")).get("ref")
-    if "nixpkgs" in flake.inputs and isinstance(nixpkgs, str) and nixpkgs != f"nixos-{release}":
+    nixpkgs = str(mapping(mapping(nodes.get("nixpkgs")).get("original")).get("ref", ""))
+    if "nixpkgs" in flake.inputs and nixpkgs not in ("", f"nixos-{release}"):
         said = f"nixpkgs follows `{nixpkgs}`, but nerv.yaml says NixOS {release}"
         yield Problem(FLAKE, 0, 0, said, f"follow nixos-{release}: options differ between releases")
-    if release == "25.05" and _modified(locked, "sops-nix") > _NEWEST_SOPS:
+    if _modified(locked, "sops-nix") > _NEWEST_SOPS:
         said = "sops-nix is newer than NixOS 25.05 can build: it needs Go 1.25"
         yield Problem(LOCK, 0, 0, said, "pin 17eea6f3816ba6568b8c81db8a4e6ca438b30b7c")
     if 0 < _modified(locked, "disko") < _OLDEST_DISKO:

@@ -8,6 +8,7 @@ from typing import Any
 
 from nerv import documents
 from nerv.builders.sops import SopsError, ssh
+from nerv.checks import secrets as clear
 from nerv.checks.nixos.flake import Flake, Host
 from nerv.checks.repository import Repository, items, mapping
 from nerv.components.catalog import Platform
@@ -90,6 +91,7 @@ def token_files(_platform: Platform, flake: Flake, _repository: Repository) -> I
 def readable(_platform: Platform, flake: Flake, repository: Repository) -> Iterator[Problem]:
     """Secrets of sops that a host could not read: no file, no key, no recipient."""
     opened: dict[str, Any] = {}
+    rules = {path: wanted for path, _, wanted in clear.ruled(repository)}
     for host in flake.hosts:
         if not host.set("sops.secrets"):
             continue
@@ -105,7 +107,7 @@ def readable(_platform: Platform, flake: Flake, repository: Repository) -> Itera
                     opened[path] = _contents(repository.files[path])
                 yield from _key(host, name, path, mapping(opened[path]))
         for path in files:
-            yield from _opens(host, path, mapping(opened[path]), recipient)
+            yield from _opens(host, path, mapping(opened[path]), recipient, rules.get(path))
         yield from _keys_of_ssh(host)
 
 
@@ -146,7 +148,15 @@ def _key(host: Host, name: str, path: str, contents: Mapping[str, Any]) -> Itera
         )
 
 
-def _opens(host: Host, path: str, contents: Mapping[str, Any], recipient: str | None) -> Iterator[Problem]:
+def _opens(
+    host: Host, path: str, contents: Mapping[str, Any], recipient: str | None, rule: set[str] | None
+) -> Iterator[Problem]:
+    """Whether the host is a reader: of the file's rule where it has one, against which another check holds the file."""
+    if rule is not None:
+        if recipient and recipient not in rule:
+            said = f"the rule for {path} does not name {host.name}, which must read it"
+            yield Problem(rendered.RULES_FILE, 0, 0, said, "run `nerv render`")
+        return
     found = {str(mapping(entry).get("recipient")) for entry in items(mapping(contents.get("sops")).get("age"))}
     if not found:
         yield Problem(path, 0, 0, "is not encrypted by sops", "`nerv render` makes the files of the platform")
