@@ -123,6 +123,8 @@ def _container(settings: ConsoleSettings) -> dict[str, Any]:
     return {
         "name": "console",
         "image": settings.image,
+        # an image that was brought to the machine beforehand is used as it is
+        "imagePullPolicy": "IfNotPresent",
         "args": ["console", "--listen", f"0.0.0.0:{PORT}", "--credentials", f"{_LOGIN_FOLDER}/users"],
         "env": [{"name": "HOME", "value": "/tmp"}],
         "ports": [{"name": "http", "containerPort": PORT}],

@@ -8,25 +8,13 @@ from nerv.rendering.nixos.modules import lines, module, option
 
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 
-# The kubelet's own demands (it checks them under --protect-kernel-defaults), then what the CIS guide for K3s and
-# plain prudence add.
 _KERNEL = {
-    "vm.overcommit_memory": 1,
-    "vm.panic_on_oom": 0,
-    "kernel.panic": 10,
-    "kernel.panic_on_oops": 1,
-    "kernel.keys.root_maxkeys": 1000000,
-    "kernel.keys.root_maxbytes": 25000000,
     "kernel.dmesg_restrict": 1,
     "kernel.kptr_restrict": 2,
     "kernel.unprivileged_bpf_disabled": 1,
-    "net.ipv4.ip_forward": 1,
     "net.ipv4.conf.all.accept_redirects": 0,
     "net.ipv4.conf.all.send_redirects": 0,
     "net.ipv6.conf.all.accept_redirects": 0,
-    # pods watch many files
-    "fs.inotify.max_user_instances": 8192,
-    "fs.inotify.max_user_watches": 524288,
 }
 
 _JOURNAL = "SystemMaxUse=1G\nSystemKeepFree=2G\nMaxRetentionSec=1month\n"
@@ -50,7 +38,7 @@ def _options(platform: Platform) -> list[Binding]:
         option("services.timesyncd.enable", True, "Certificates and etcd need the right time."),
         option("networking.hosts", _hosts(platform), "The machines know each other by name."),
         *_access(platform),
-        option("boot.kernel.sysctl", _KERNEL, "The kubelet refuses to start with other values of the first six."),
+        option("boot.kernel.sysctl", _KERNEL),
         option("hardware.enableAllHardware", True, "Drivers of whatever the machine turns out to be."),
         option("hardware.enableRedistributableFirmware", True),
         option("services.fstrim.enable", True),

@@ -16,6 +16,18 @@ AGENT_TOKEN = "k3s-agent-token"
 _LOGS = "/var/lib/rancher/k3s/server/logs"
 # Of the CIS guide for K3s.
 _AUDIT_LOG = {"path": f"{_LOGS}/audit.log", "maxage": "30", "maxbackup": "10", "maxsize": "100"}
+# The kubelet's own demands, which it checks under --protect-kernel-defaults; then what pods need.
+_KERNEL = {
+    "vm.overcommit_memory": 1,
+    "vm.panic_on_oom": 0,
+    "kernel.panic": 10,
+    "kernel.panic_on_oops": 1,
+    "kernel.keys.root_maxkeys": 1000000,
+    "kernel.keys.root_maxbytes": 25000000,
+    "net.ipv4.ip_forward": 1,
+    "fs.inotify.max_user_instances": 8192,
+    "fs.inotify.max_user_watches": 524288,
+}
 # What the platform brings itself, or does without: MetalLB, Traefik, Longhorn.
 _REPLACED = ("traefik", "servicelb", "local-storage")
 
@@ -31,6 +43,7 @@ def common(platform: Platform) -> str:
             option("services.k3s.package", Select(Variable("pkgs"), (f"k3s_{minor}",))),
             option("services.k3s.extraFlags", flags),
             option("boot.kernelModules", ["br_netfilter", "overlay"]),
+            option("boot.kernel.sysctl", _KERNEL, "The kubelet does not start with other values of the first six."),
         ],
     )
 

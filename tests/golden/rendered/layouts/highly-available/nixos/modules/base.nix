@@ -44,24 +44,13 @@
     ];
   };
   security.sudo.enable = false;
-
-  # The kubelet refuses to start with other values of the first six.
   boot.kernel.sysctl = {
-    "vm.overcommit_memory" = 1;
-    "vm.panic_on_oom" = 0;
-    "kernel.panic" = 10;
-    "kernel.panic_on_oops" = 1;
-    "kernel.keys.root_maxkeys" = 1000000;
-    "kernel.keys.root_maxbytes" = 25000000;
     "kernel.dmesg_restrict" = 1;
     "kernel.kptr_restrict" = 2;
     "kernel.unprivileged_bpf_disabled" = 1;
-    "net.ipv4.ip_forward" = 1;
     "net.ipv4.conf.all.accept_redirects" = 0;
     "net.ipv4.conf.all.send_redirects" = 0;
     "net.ipv6.conf.all.accept_redirects" = 0;
-    "fs.inotify.max_user_instances" = 8192;
-    "fs.inotify.max_user_watches" = 524288;
   };
 
   # Drivers of whatever the machine turns out to be.

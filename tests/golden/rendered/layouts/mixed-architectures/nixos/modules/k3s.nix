@@ -9,4 +9,17 @@
     "--kubelet-arg=streaming-connection-idle-timeout=5m"
   ];
   boot.kernelModules = [ "br_netfilter" "overlay" ];
+
+  # The kubelet does not start with other values of the first six.
+  boot.kernel.sysctl = {
+    "vm.overcommit_memory" = 1;
+    "vm.panic_on_oom" = 0;
+    "kernel.panic" = 10;
+    "kernel.panic_on_oops" = 1;
+    "kernel.keys.root_maxkeys" = 1000000;
+    "kernel.keys.root_maxbytes" = 25000000;
+    "net.ipv4.ip_forward" = 1;
+    "fs.inotify.max_user_instances" = 8192;
+    "fs.inotify.max_user_watches" = 524288;
+  };
 }
