@@ -23,6 +23,7 @@ VERBS: tuple[tuple[str, str, str], ...] = (
     ("init", "nerv.cli.init", "init"),
     ("up", "nerv.cli.up", "up"),
     ("down", "nerv.cli.down", "down"),
+    ("bootstrap", "nerv.cli.bootstrap", "bootstrap"),
     ("status", "nerv.cli.status", "status"),
     ("get", "nerv.cli.get", "get"),
     ("events", "nerv.cli.events", "events"),

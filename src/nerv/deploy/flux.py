@@ -43,6 +43,14 @@ async def kustomization(client: Client) -> Object | None:
         return None
 
 
+async def git_repository(client: Client) -> Object | None:
+    """The GitRepository that a bootstrap makes; None where it is not there."""
+    try:
+        return await client.get(GIT_REPOSITORIES, NAME, NAMESPACE)
+    except errors.NotFound:
+        return None
+
+
 async def bootstrapped(client: Client) -> bool:
     """Whether the cluster has already applied its repository once."""
     found = await kustomization(client)

@@ -58,6 +58,11 @@ class PlatformFolder:
         return self.state / "published.json"
 
     @property
+    def bare(self) -> Path:
+        """Exists where the cluster was started with nothing in it: the repository is then hosted elsewhere."""
+        return self.state / "bare"
+
+    @property
     def healthy_marker(self) -> Path:
         """Exists from the moment on at which a running platform has become healthy."""
         return self.run_folder / "healthy"

@@ -37,6 +37,11 @@ class Target:
     """NERV's engine where the platform runs on this machine, else empty"""
 
     @property
+    def mirrored(self) -> bool:
+        """Whether it is a platform on this machine that reads its repository from its folder."""
+        return bool(self.engine) and self.folder is not None and not self.folder.bare.exists()
+
+    @property
     def server(self) -> str:
         """URL of the API server. Raises NervError for an unusable file."""
         return Access.from_kubeconfig(self.kubeconfig, self.context).server

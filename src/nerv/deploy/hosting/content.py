@@ -15,9 +15,9 @@ from pathlib import Path
 from nerv import documents
 from nerv.deploy.hosting import git
 from nerv.deploy.hosting.git import Behind, Remote
+from nerv.deploy.hosting.journal import Journal
 from nerv.errors import NervError
 
-Say = Callable[[str], object]
 _TRIES = 3
 _SEEN = "refs/nerv/hosted"
 _FLUX = {
@@ -62,34 +62,32 @@ def anything(_: str) -> bool:
     return True
 
 
-async def push_platform(folder: Path, remote: Remote, say: Say, *, dry_run: bool = False) -> None:
+async def push_platform(folder: Path, remote: Remote, journal: Journal) -> None:
     """Bring the commits of the folder's branch to the server. Raises NervError where the two have parted."""
     branch = remote.branch
     ours = await git.local(folder, "rev-parse", "--verify", "--quiet", remote.reference, check=False)
     if not ours:
         raise NervError(f"{folder} has no branch {branch}", f"commit what is to be pushed: `git switch -c {branch}`")
     if await git.local(folder, "status", "--porcelain"):
-        say(f"{folder} has changes that are not committed; only commits are pushed")
+        journal.say(f"{folder} has changes that are not committed; only commits are pushed")
     for _ in range(_TRIES):
         theirs = await remote.head()
         if theirs == ours:
-            say(f"branch {branch} is up to date ({ours[:8]})")
+            journal.say(f"branch {branch} is up to date ({ours[:8]})")
             return
-        if theirs and not await _goes_on(folder, remote, ours, say):
+        if theirs and not await _goes_on(folder, remote, ours, journal):
             return
-        if dry_run:
-            say(f"would push branch {branch} ({ours[:8]})")
+        if not journal.change(f"push branch {branch} ({ours[:8]}) to {remote.url}"):
             return
         try:
             await remote.push(folder, ours)
         except Behind:
             continue  # somebody was faster: look again
-        say(f"pushed branch {branch} ({ours[:8]})")
         return
     raise NervError(f"branch {branch} of {remote.url} got commits at each of {_TRIES} tries", "try again")
 
 
-async def _goes_on(folder: Path, remote: Remote, ours: str, say: Say) -> bool:
+async def _goes_on(folder: Path, remote: Remote, ours: str, journal: Journal) -> bool:
     """Whether our branch only adds to the server's. False when there is nothing to push. Raises NervError."""
     await remote.fetch(folder, _SEEN)
     try:
@@ -97,7 +95,7 @@ async def _goes_on(folder: Path, remote: Remote, ours: str, say: Say) -> bool:
             return True
         ahead = await git.local(folder, "rev-list", "--count", f"{ours}..{_SEEN}")
         if await git.is_ancestor(folder, ours, _SEEN):
-            say(f"branch {remote.branch} there is {ahead} commits ahead of {folder}: `git pull` brings them")
+            journal.say(f"branch {remote.branch} there is {ahead} commits ahead of {folder}: `git pull` brings them")
             return False
         related = await git.local(folder, "merge-base", ours, _SEEN, check=False)
     finally:
@@ -110,14 +108,13 @@ async def _goes_on(folder: Path, remote: Remote, ours: str, say: Say) -> bool:
     )
 
 
-async def add_remote(folder: Path, remote: Remote, say: Say) -> None:
+async def add_remote(folder: Path, remote: Remote, journal: Journal) -> None:
     """Let `git push` and `git pull` in the folder find the server, where the user has not said otherwise."""
-    if await git.local(folder, "remote"):
+    if await git.local(folder, "remote") or not journal.change(f"call {remote.url} origin in {folder}"):
         return
     await git.local(folder, "remote", "add", "origin", remote.url)
     await git.local(folder, "config", f"branch.{remote.branch}.remote", "origin")
     await git.local(folder, "config", f"branch.{remote.branch}.merge", remote.reference)
-    say(f"{folder} has the remote origin now: {remote.url}")
 
 
 @asynccontextmanager
@@ -129,26 +126,22 @@ async def checkout(remote: Remote) -> AsyncIterator[Path]:
         yield folder
 
 
-async def commit_as_flux(
-    remote: Remote, wanted: FluxCommit, say: Say, *, appendix: str = "", dry_run: bool = False
-) -> None:
+async def commit_as_flux(remote: Remote, wanted: FluxCommit, journal: Journal, *, appendix: str = "") -> None:
     """Commit and push what is missing of the files, as Flux does it. Raises NervError."""
     for _ in range(_TRIES):
         async with checkout(remote) as folder:
             missing = [file for file in wanted.files if not _is_there(folder / file.path, file)]
             names = ", ".join(file.path for file in missing or wanted.files)
             if not missing:
-                say(f"up to date: {names}")
+                journal.say(f"up to date: {names}")
                 return
-            if dry_run:
-                say(f"would commit `{wanted.message}`: {names}")
+            if not journal.change(f"commit `{wanted.message}`: {names}"):
                 return
             await _commit(folder, wanted.message, missing, appendix)
             try:
                 await remote.push(folder)
             except Behind:
                 continue
-            say(f"committed `{wanted.message}`: {names}")
             return
     raise NervError(f"branch {remote.branch} of {remote.url} got commits at each of {_TRIES} tries", "try again")
 

@@ -9,31 +9,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from nerv.deploy.hosting.github import GitHub, GitHubError, HostedRepository, User
+from nerv.deploy.hosting.journal import Journal
 from nerv.errors import NervError
 
-Say = Callable[[str], object]
 _DELIVERY_SECONDS = 20.0
 _POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Place:
-    """A repository at GitHub, and how changes are told; with `dry_run` they are told and not made."""
+    """A repository at GitHub, and where changes are told."""
 
     github: GitHub
     owner: str
     name: str
-    say: Say
-    dry_run: bool = False
+    journal: Journal
 
     @property
     def full_name(self) -> str:
         return f"{self.owner}/{self.name}"
-
-    def change(self, what: str) -> bool:
-        """Tell of a change. Returns whether it is to be made."""
-        self.say(f"would {what}" if self.dry_run else what)
-        return not self.dry_run
 
 
 async def make_repository(
@@ -42,14 +36,14 @@ async def make_repository(
     """Create the repository, or adopt the one that is there. Raises NervError."""
     kind = "private" if private else "public"
     if found is not None:
-        place.say(f"repository {place.full_name} is there ({'private' if found.private else 'public'})")
+        place.journal.say(f"repository {place.full_name} is there ({'private' if found.private else 'public'})")
         if found.private is not private:
-            place.say(f"it stays as it is: its settings make it {kind}")
+            place.journal.say(f"it stays as it is: its settings make it {kind}")
         return
     own = place.owner.lower() == user.login.lower()
     if personal and not own:
         raise NervError(f"the token belongs to {user.login}, not to {place.owner}", "leave out --personal")
-    if not place.change(f"create the {kind} repository {place.full_name}"):
+    if not place.journal.change(f"create the {kind} repository {place.full_name}"):
         return
     try:
         await place.github.create_repository(place.owner, place.name, personal=own, private=private)
@@ -81,12 +75,12 @@ async def make_deploy_key(place: Place, title: str, public: str, *, read_only: b
     for present in await _read(place, place.github.deploy_keys):
         same = _key(present.get("key", "")) == wanted
         if same and bool(present.get("read_only")) is read_only:
-            place.say(f"deploy key {present.get('title', title)} is there ({mode})")
+            place.journal.say(f"deploy key {present.get('title', title)} is there ({mode})")
             return
         what = f"replace the deploy key {title}"
-        if (same or present.get("title") == title) and place.change(what):
+        if (same or present.get("title") == title) and place.journal.change(what):
             await place.github.remove_deploy_key(place.owner, place.name, int(present["id"]))
-    if place.change(f"add the {mode} deploy key {title}"):
+    if place.journal.change(f"add the {mode} deploy key {title}"):
         await place.github.add_deploy_key(place.owner, place.name, title=title, key=wanted, read_only=read_only)
 
 
@@ -110,13 +104,13 @@ async def make_webhook(place: Place, url: str, token: str, *, verify_tls: bool =
     for hook in await _read(place, place.github.hooks):
         there = hook.get("config", {})
         if there.get("url") == url and hook.get("active") and "push" in hook.get("events", ()):
-            place.say(f"webhook {base}/... is there")
+            place.journal.say(f"webhook {base}/... is there")
             return int(hook["id"])
         if str(there.get("url", "")).rpartition("/")[0] == base:
-            if place.change(f"update the webhook {base}/..."):
+            if place.journal.change(f"update the webhook {base}/..."):
                 await place.github.update_hook(place.owner, place.name, int(hook["id"]), config)
             return int(hook["id"])
-    if not place.change(f"add the webhook {base}/..."):
+    if not place.journal.change(f"add the webhook {base}/..."):
         return None
     return await place.github.add_hook(place.owner, place.name, config)
 
@@ -149,7 +143,7 @@ async def _read(place: Place, read: Callable[[str, str], Any]) -> list[dict[str,
     try:
         found: list[dict[str, Any]] = await read(place.owner, place.name)
     except GitHubError as error:
-        if error.status == 404 and place.dry_run:
+        if error.status == 404 and place.journal.dry_run:
             return []
         raise
     return found
