@@ -40,6 +40,10 @@ def up(
     engine: Annotated[
         str | None, typer.Option(help="embedded or upstream. Default: as it ran last; embedded at first.")
     ] = None,
+    bare: Annotated[
+        bool,
+        typer.Option("--bare", help="Start an empty cluster, which `nerv bootstrap` fills from a Git server."),
+    ] = False,
 ) -> None:
     """Bring the platform up on this machine, from its repository, and show it coming up."""
     settings: Context = context.obj
@@ -49,12 +53,12 @@ def up(
         )
     platform = _platform(settings, folder)
     if detach:
-        _detach(platform, Options(offline, engine), debug=settings.debug)
+        _detach(platform, Options(offline, engine, bare), debug=settings.debug)
     else:
         logs.set_up(debug=settings.debug, file=platform.log)
         memory.tune()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_stay(platform, Options(offline, engine)))
+            runner.run(_stay(platform, Options(offline, engine, bare)))
 
 
 def _platform(settings: Context, folder: Path | None) -> PlatformFolder:
@@ -98,24 +102,36 @@ async def _stay(platform: PlatformFolder, options: Options) -> None:
 
 async def _show(cluster: Cluster, view: LiveView, begun: float) -> None:
     """Draw every change; say once how to reach the platform when it is healthy."""
-    greeted = False
+    greeted = ""
     while True:
         with contextlib.suppress(TimeoutError):
             # until it is healthy some of what counts (idle controllers) changes without an event
-            await asyncio.wait_for(cluster.changed(), None if greeted else _LOOK_SECONDS)
+            await asyncio.wait_for(cluster.changed(), None if greeted == "healthy" else _LOOK_SECONDS)
         if not cluster.started:
             continue
         status = cluster.status()
         seconds = time.monotonic() - begun
-        healthy = status.healthy and (greeted or await cluster.ready())
-        note = "healthy, Ctrl-C stops it" if healthy else cluster.note
-        view.show(status, seconds, note)
-        if healthy and not greeted:
-            greeted = True
-            for line in greeting(cluster.folder, status, seconds):
+        state = "healthy" if status.healthy else "empty" if cluster.bare and status.awaits_bootstrap else ""
+        if state and state != greeted and not await cluster.ready():
+            state = ""
+        view.show(status, seconds, f"{state}, Ctrl-C stops it" if state else cluster.note)
+        if state and state != greeted:
+            greeted = state
+            empty = state == "empty"
+            for line in invitation(cluster.folder) if empty else greeting(cluster.folder, status, seconds):
                 view.say(line)
             cluster.trim()
         await asyncio.sleep(_REDRAW_SECONDS)
+
+
+def invitation(folder: PlatformFolder) -> list[str]:
+    """What a user needs for an empty cluster."""
+    return [
+        "an empty cluster is up; put the platform on a Git server and let Flux reconcile it from there with",
+        f"  nerv -C {folder.root} bootstrap github     (or git: any server)",
+        f"  export KUBECONFIG={folder.kubeconfig}",
+        "",
+    ]
 
 
 def greeting(folder: PlatformFolder, status: Status, seconds: float) -> list[str]:
@@ -146,6 +162,7 @@ def _detach(platform: PlatformFolder, options: Options, *, debug: bool) -> None:
     command = [sys.executable, "-m", "nerv", *(["--debug"] if debug else []), "-C", str(platform.root), "up"]
     command += ["--offline"] if options.offline else []
     command += ["--engine", options.engine] if options.engine else []
+    command += ["--bare"] if options.bare else []
     child = process.spawn_detached(command, talk_file)
     status = asyncio.run(_until_healthy(platform, child, talk_file))
     print(f"{status.name} runs in the background (pid {child}): `nerv status`, `nerv down`", file=sys.stderr)
@@ -165,7 +182,8 @@ async def _until_healthy(platform: PlatformFolder, pid: int, talk_file: Path) ->
         except NervError:
             await asyncio.sleep(0.1)
             continue
-        if status.healthy and platform.healthy_marker.exists():
+        fine = status.healthy or (platform.bare.exists() and status.awaits_bootstrap)
+        if fine and platform.healthy_marker.exists():
             return status
         last = (status.waiting() or ("Flux's first reconciliation",))[0]
         await asyncio.sleep(0.2)

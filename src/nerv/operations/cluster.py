@@ -52,6 +52,8 @@ class Options:
     offline: bool = False
     engine: str | None = None
     """None: the one that it ran on last"""
+    bare: bool = False
+    """start with nothing in the cluster; remembered"""
 
 
 class Cluster:
@@ -82,8 +84,15 @@ class Cluster:
         engine.check()
         with folders.hold_lock(folder, plan.name, engine.name):
             folders.open_state(folder)
+            if options.bare:
+                _begin_bare(folder)
             engines.remember(folder, engine.name)
             yield cls(folder, plan, options, engine)
+
+    @property
+    def bare(self) -> bool:
+        """Whether the cluster was started with nothing in it: `nerv bootstrap` fills it from a Git server."""
+        return self.folder.bare.exists()
 
     @property
     def started(self) -> bool:
@@ -113,7 +122,8 @@ class Cluster:
         """
         if self._client is None or not self._settled or any(controller.busy for controller in self._controllers):
             return False
-        if not await authority.write(self._client, self.folder.ca_file, self._plan.authority_secret):
+        empty = self.bare and self.status().awaits_bootstrap
+        if not empty and not await authority.write(self._client, self.folder.ca_file, self._plan.authority_secret):
             return False
         self.folder.healthy_marker.touch(mode=0o600)
         return True
@@ -174,7 +184,7 @@ class Cluster:
         if await flux.bootstrapped(client):
             # Flux's key may have been replaced while the cluster was down
             await flux.apply_all(client, [keys.age_secret(held)] if held else [])
-        else:
+        elif not self.bare:
             self.note = "handing the repository to Flux"
             login = keys.mirror_login(plan.repository_url, identity.ssh_host_key)
             await bootstrap.bootstrap(client, plan.repository(self.folder.root), keys.cluster_secrets(plan.name, login))
@@ -212,7 +222,7 @@ class Cluster:
         """Answer for the hosts of the repository and of charts: through a proxy out here, by name inside."""
         plan, state = self._plan, self.folder.state
         config = MirrorConfig(
-            repository=self.folder.root,
+            repository=None if self.bare else self.folder.root,
             repository_url=plan.repository_url,
             branch=plan.branch,
             charts=plan.charts,
@@ -274,6 +284,15 @@ class Cluster:
             for address, ports in _published(publisher).items()
         }
         folders.write_private(self.folder.published, json.dumps(told, indent=1))
+
+
+def _begin_bare(folder: PlatformFolder) -> None:
+    """Raises NervError where the cluster has begun with its repository already."""
+    if not folder.bare.exists() and (folder.state / "data").exists():
+        raise NervError(
+            f"{folder.root} has been started with its repository before", "`nerv reset` forgets that cluster"
+        )
+    folders.write_private(folder.bare, "")
 
 
 def _published(publisher: Publisher) -> dict[str, dict[int, tuple[str, int]]]:

@@ -215,6 +215,13 @@ class Status:
             and all(ready for _, ready in self.nodes)
         )
 
+    @property
+    def awaits_bootstrap(self) -> bool:
+        """A cluster that runs, and in which nothing is reconciled yet."""
+        pods = (*self.pods, *self.console_pods)
+        fine = all(pod.ready for pod in pods) and all(ready for _, ready in self.nodes)
+        return not self.kustomizations and bool(pods) and bool(self.nodes) and fine
+
     def waiting(self) -> tuple[str, ...]:
         """What is not ready and why, one line each."""
         flux = [

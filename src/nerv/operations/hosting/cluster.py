@@ -1,4 +1,4 @@
-"""The cluster's side of a bootstrap: Flux installed from what the branch holds, its secrets, its first run waited for."""
+"""The cluster's side of a bootstrap: Flux installed from what the branch holds, its secrets, the first run."""
 
 from __future__ import annotations
 
