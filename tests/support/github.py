@@ -50,7 +50,7 @@ done
 
 @dataclass(frozen=True)
 class Token:
-    """`scopes` of a classic token; None: fine-grained, with `permissions` such as administration, contents, webhooks."""
+    """`scopes` of a classic token; None: fine-grained, with `permissions` (administration, contents, webhooks)."""
 
     login: str
     scopes: frozenset[str] | None
