@@ -17,6 +17,7 @@ import hashlib
 import hmac
 import itertools
 import json
+import shutil
 import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -129,6 +130,16 @@ class Hub:
     def token(self, text: str, login: str, scopes: set[str] | None = None, permissions: set[str] | None = None) -> None:
         """Make a token valid."""
         self._tokens[text] = Token(login, None if scopes is None else frozenset(scopes), frozenset(permissions or ()))
+
+    def forget(self) -> None:
+        """Begin anew: no token, no repository, no call."""
+        for found in self._repositories.values():
+            shutil.rmtree(found.folder)
+        self._repositories.clear()
+        self._tokens.clear()
+        self.calls.clear()
+        self.pushes.clear()
+        self.before_push = None
 
     def repository(self, owner: str, name: str) -> Hosted:
         return self._repositories[owner, name]
