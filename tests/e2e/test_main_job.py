@@ -17,10 +17,10 @@ from tests.support.commands import BIN, Home, eventually
 pytestmark = [pytest.mark.timeout(300)]
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+@pytest.fixture(scope="module", params=commands.MACHINES)
+def home(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Home]:
     base = tmp_path_factory.mktemp("main")
-    with commands.up(Home.at(base)) as running:
+    with commands.up(Home.at(base), *request.param) as running:
         yield running
     assert commands.processes_of(base) == []
 

@@ -11,26 +11,25 @@ from pathlib import Path
 import pytest
 from tests.support.apiserver import kubeconfig
 from tests.support.nodes import (
+    DRIVERS,
     World,
     cluster,
     eventually,
     is_ready,
     kubelet_certificates,
-    needs_namespaces,
+    listening_server,
     pod,
     shell,
-    web_server,
 )
 
 from nerv import process
 from nerv.kube.resources import PODS
 
-pytestmark = needs_namespaces
 
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with cluster(tmp_path, {"sh": shell(), "web": web_server()}, node=False) as made:
+@pytest.fixture(params=DRIVERS)
+async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    programs = {"sh": shell(), "web": listening_server()}
+    async with cluster(tmp_path, programs, node=False, driver=request.param) as made:
         await made.start_node(**kubelet_certificates())
         yield made
 
@@ -72,7 +71,8 @@ async def test_exec_into_a_simulated_pod_is_refused_with_the_reason(world: World
 
 
 async def test_port_forward(world: World) -> None:
-    await world.create(PODS, pod("web", "web", "80", "--directory", "/etc"))
+    probe = {"readinessProbe": {"tcpSocket": {"port": 80}}}
+    await world.create(PODS, pod("web", "web", "--listen=:80", "--directory", "/etc", container=probe))
     await world.wait(PODS, "web", is_ready)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -85,7 +85,7 @@ async def test_port_forward(world: World) -> None:
         except ConnectionRefusedError:
             return b""
         try:
-            writer.write(b"GET /hostname HTTP/1.0\r\n\r\n")
+            writer.write(b"GET /passwd HTTP/1.0\r\n\r\n")
             answer = await reader.read()
         except ConnectionResetError:
             return b""
@@ -94,6 +94,6 @@ async def test_port_forward(world: World) -> None:
         return answer if b"200 OK" in answer else b""
 
     try:
-        assert (await eventually(fetched)).endswith(b"web\n")
+        assert b"root:" in await eventually(fetched)
     finally:
         await child.stop()

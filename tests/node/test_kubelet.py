@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.nodes import (
+    DRIVERS,
     WebSocketClient,
     World,
     cluster,
@@ -15,20 +16,18 @@ from tests.support.nodes import (
     is_ready,
     kubelet_certificates,
     kubelet_get,
-    needs_namespaces,
+    listening_server,
     pod,
     shell,
-    web_server,
 )
 
-from nerv.kube.resources import PODS
-
-pytestmark = needs_namespaces
+from nerv.kube.resources import CONFIG_MAPS, PODS
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with cluster(tmp_path, {"sh": shell(), "web": web_server()}, node=False) as made:
+@pytest.fixture(params=DRIVERS)
+async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    programs = {"sh": shell(), "web": listening_server()}
+    async with cluster(tmp_path, programs, node=False, driver=request.param) as made:
         await made.start_node(**kubelet_certificates())
         yield made
 
@@ -116,12 +115,16 @@ async def test_simulated_containers_say_so(world: World) -> None:
 
 
 async def test_ports_are_forwarded_over_channels(world: World) -> None:
-    await world.create(PODS, pod("web", "web", "8080", "--directory", "/proc/sys/kernel"))
+    await world.create(CONFIG_MAPS, {"metadata": {"name": "site"}, "data": {"index.txt": "web\n"}})
+    mounted = {"volumeMounts": [{"name": "site", "mountPath": "/srv/site"}]}
+    volumes = [{"name": "site", "configMap": {"name": "site"}}]
+    arguments = ("--listen=:8080", "--directory=/srv/site")
+    await world.create(PODS, pod("web", "web", *arguments, container=mounted, volumes=volumes))
     await world.wait(PODS, "web", is_ready)
 
     async def forwarded() -> bytes:
         socket = await WebSocketClient.open(world, "/portForward/default/web?port=8080", "v4.channel.k8s.io")
-        socket.send(b"\x00GET /hostname HTTP/1.0\r\n\r\n")
+        socket.send(b"\x00GET /index.txt HTTP/1.0\r\n\r\n")
         data = b""
         async for message in socket.messages():
             data += message[1:] if message[0] == 0 else b""

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.nodes import World, cluster, eventually, is_ready, needs_namespaces, pod, shell
+from tests.support.nodes import DRIVERS, World, cluster, eventually, is_ready, pod, shell
 
 from nerv.kube.objects import Object
 from nerv.kube.resources import CONFIG_MAPS, JOBS, PODS, SECRETS
 from nerv.node.programs import EmbeddedProgram, PodContext
-
-pytestmark = needs_namespaces
 
 
 async def _count(context: PodContext) -> int:
@@ -25,15 +23,15 @@ async def _fail(context: PodContext) -> int:
     raise RuntimeError("this went wrong")
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+@pytest.fixture(params=DRIVERS)
+async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
     programs = {
         "sh": shell(),
         "count": EmbeddedProgram(_count),
         "broken": EmbeddedProgram(_fail),
         "reconciled": EmbeddedProgram(),
     }
-    async with cluster(tmp_path, programs) as made:
+    async with cluster(tmp_path, programs, driver=request.param) as made:
         yield made
 
 
@@ -233,10 +231,13 @@ async def test_the_pod_sees_a_container_and_not_the_machine(world: World) -> Non
         id -u; echo $KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT; echo $ADDRESS; echo $(KEY)
         cat /var/run/secrets/kubernetes.io/serviceaccount/namespace; echo
         test -s /var/run/secrets/kubernetes.io/serviceaccount/token && echo token
-        grep -c . /etc/hosts > /dev/null && head -1 /etc/resolv.conf
-        ls /root /home | grep -c nerv; (echo x > /usr/x) 2>/dev/null || echo read-only
+        grep -c . /etc/hosts > /dev/null && echo "resolver: $(head -1 /etc/resolv.conf)"
+        ls /root /home | grep -c nerv; WRITE 2>/dev/null || echo read-only
         grep CapEff /proc/self/status; ls /proc | grep -c '^[0-9]'; exec sleep 1000
     """.replace("$(KEY)", "$KEY")
+    local = world.network.host("192.168.1.10").local
+    isolated = local is None or local.isolation != "none"
+    script = script.replace("WRITE", "(echo x > /usr/x)" if isolated else "false")
     await world.create(CONFIG_MAPS, {"metadata": {"name": "settings"}, "data": {"KEY": "value"}})
     container = {
         "env": [{"name": "ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
@@ -251,11 +252,22 @@ async def test_the_pod_sees_a_container_and_not_the_machine(world: World) -> Non
         return lines if len(lines) >= 11 else []
 
     lines = await eventually(printed, "the whole log")
-    assert lines[0] == "1234"
-    assert lines[1] == "10.43.0.1:443"
     assert lines[2:6] == [found["status"]["podIP"], "value", "default", "token"]
-    assert lines[6:10] == ["nameserver 10.43.0.10", "0", "read-only", "CapEff:\t0000000000000000"]
-    assert int(lines[10]) < 6
+    assert lines[9] == "CapEff:\t0000000000000000"
+    if local is None:
+        assert (lines[1], lines[6]) == ("10.43.0.1:443", "resolver: nameserver 10.43.0.10")
+    elif isolated:
+        # nothing outside of the cluster's own network may ask at its addresses
+        assert (lines[1], lines[6]) == (f"127.0.0.1:{local.api[1]}", "resolver: ")
+    if local is None or local.isolation == "user":
+        assert lines[0] == "1234"
+    if isolated:
+        assert lines[7:9] == ["0", "read-only"]
+        assert int(lines[10]) < 6
+    else:
+        # the programs of such a pod use the kubeconfig, and status says what does not hold
+        assert lines[1] == ":"
+        assert any("see this user's files" in gap for gap in world.network.gaps)
 
 
 async def test_pods_end_with_their_agent(world: World) -> None:

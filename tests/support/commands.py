@@ -14,8 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 BIN = Path(sys.executable).parent
 PATIENCE = 90.0
+
+MACHINES = (
+    pytest.param(("--engine", "embedded", "--network", "namespaces"), id="embedded-namespaces"),
+    pytest.param(("--engine", "embedded", "--network", "proxy"), id="embedded-proxy"),
+)
+"""Options of `nerv up`: engine by network driver. The main job is done on each."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,13 @@ from nerv.kube import objects
 from nerv.kube.client import Client
 from nerv.kube.objects import Object
 from nerv.kube.resources import EVENTS, NODES, Resource
-from nerv.network.driver import DialError, NetworkConfig
+from nerv.network.driver import DialError, Isolation, Network, NetworkConfig
 from nerv.network.namespaces import NamespaceNetwork
+from nerv.network.proxy import ProxyNetwork
 from nerv.network.services import ServiceTable
 from nerv.node.agent import NodeAgent
 from nerv.node.context import NodeConfig, NodeContext
-from nerv.node.programs import ProcessProgram, Programs
+from nerv.node.programs import ProcessProgram, Programs, Rewrites
 
 PATIENCE = 20.0
 """Seconds until a test says what it still waits for."""
@@ -65,14 +66,52 @@ async def network(**changes: Any) -> AsyncIterator[NamespaceNetwork]:
         shutil.rmtree(folder)
 
 
+@asynccontextmanager
+async def proxy_network(isolation: Isolation | None = None) -> AsyncIterator[ProxyNetwork]:
+    """A network by the driver `proxy`, with the best isolation that can be had or a given one."""
+    folder = Path(tempfile.mkdtemp(prefix="nerv-"))
+    made = ProxyNetwork(NetworkConfig(folder / "run"), isolation)
+    try:
+        await made.start()
+        yield made
+    finally:
+        await made.stop()
+        shutil.rmtree(folder)
+
+
+DRIVERS = (
+    pytest.param(network, id="namespaces", marks=needs_namespaces),
+    pytest.param(proxy_network, id="proxy"),
+    pytest.param(functools.partial(proxy_network, "none"), id="proxy-not-isolated"),
+)
+"""For a fixture's `params`: the same test on every driver; the last is what machines without any namespaces have."""
+
+
 def web_server() -> ProcessProgram:
     """A program that serves the folder it is told."""
     return ProcessProgram((sys.executable, "-m", "http.server"))
 
 
+_LISTENING = """
+import argparse, functools, http.server
+parser = argparse.ArgumentParser()
+parser.add_argument("--listen")
+parser.add_argument("--directory")
+given = parser.parse_args()
+host, _, port = given.listen.rpartition(":")
+handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=given.directory)
+http.server.ThreadingHTTPServer((host, int(port)), handler).serve_forever()
+"""
+
+
+def listening_server() -> ProcessProgram:
+    """A web server that is told where to listen: `--listen=ADDRESS:PORT --directory=FOLDER`."""
+    return ProcessProgram((sys.executable, "-c", _LISTENING), rewrites=Rewrites((("--listen", ""),)))
+
+
 def shell() -> ProcessProgram:
     """/bin/sh; the container's arguments are the shell's."""
-    return ProcessProgram(("/bin/sh",))
+    return ProcessProgram(("/bin/sh",), rewrites=Rewrites(()))
 
 
 def pod(name: str, image: str, *arguments: str, **spec: Any) -> Object:
@@ -91,7 +130,7 @@ def is_ready(obj: Object) -> bool:
     return objects.is_true(obj, "Ready")
 
 
-async def http_get(network: NamespaceNetwork, address: str, port: int, path: str = "/", host: str = "x") -> bytes:
+async def http_get(network: Network, address: str, port: int, path: str = "/", host: str = "x") -> bytes:
     """The whole answer to one request, or b"" when nobody answers."""
     try:
         reader, writer = await network.dial(address, port)
@@ -126,7 +165,7 @@ class World:
     server: ApiServer
     client: Client
     informers: Informers
-    network: NamespaceNetwork
+    network: Network
     services: ServiceTable
     folder: Path
     programs: Programs
@@ -214,10 +253,16 @@ class World:
 
 
 @asynccontextmanager
-async def cluster(folder: Path, programs: Programs, *, node: bool = True) -> AsyncIterator[World]:
+async def cluster(
+    folder: Path,
+    programs: Programs,
+    *,
+    node: bool = True,
+    driver: Callable[[], AbstractAsyncContextManager[Network]] = network,
+) -> AsyncIterator[World]:
     """Everything, and one node unless `node` is False. Whatever was started has ended afterwards."""
     folder.chmod(0o755)
-    async with network() as net:
+    async with driver() as net:
         unix = net.config.run_folder / "apiserver.sock"
         kubelet_client = certificates.issue(
             authority(), "kube-apiserver-kubelet-client", organizations=["system:masters"], client=True, server=False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import typer
 from rich.console import Group, RenderableType
@@ -59,6 +59,7 @@ def page(found: Status, *, wide: bool = False) -> RenderableType:
         parts.append(
             Text(f"Stand-in charts {', '.join(found.stand_ins)} (`nerv.dev/stand-in`: NERV's own, same interfaces)")
         )
+    parts += [Text(f"{label:<15} {line}") for label, line in zip(_labels("Network"), found.network, strict=False)]
     if wide and found.pods:
         parts += [Text(""), _pods(found)]
     if found.missing:
@@ -68,6 +69,13 @@ def page(found: Status, *, wide: bool = False) -> RenderableType:
     if waiting:
         parts += [Text(""), Text("Waiting for:", style="bold"), *(Text(f"  {line}") for line in waiting)]
     return Group(*parts)
+
+
+def _labels(first: str) -> Iterator[str]:
+    """A label for the first line of several."""
+    yield first
+    while True:
+        yield ""
 
 
 def summary(found: Status) -> str:

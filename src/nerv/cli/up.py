@@ -44,6 +44,10 @@ def up(
         bool,
         typer.Option("--bare", help="Start an empty cluster, which `nerv bootstrap` fills from a Git server."),
     ] = False,
+    network: Annotated[
+        str | None,
+        typer.Option(help="Driver: namespaces, proxy or auto (namespaces where allowed). Default: as last time, auto."),
+    ] = None,
 ) -> None:
     """Bring the platform up on this machine, from its repository, and show it coming up."""
     settings: Context = context.obj
@@ -52,13 +56,14 @@ def up(
             "`nerv up` needs Linux's namespaces", "everything else works here: init, render, check; deploy to a machine"
         )
     platform = _platform(settings, folder)
+    options = Options(offline, engine, bare, network)
     if detach:
-        _detach(platform, Options(offline, engine, bare), debug=settings.debug)
+        _detach(platform, options, debug=settings.debug)
     else:
         logs.set_up(debug=settings.debug, file=platform.log)
         memory.tune()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_stay(platform, Options(offline, engine, bare)))
+            runner.run(_stay(platform, options))
 
 
 def _platform(settings: Context, folder: Path | None) -> PlatformFolder:
@@ -102,7 +107,7 @@ async def _stay(platform: PlatformFolder, options: Options) -> None:
 
 async def _show(cluster: Cluster, view: LiveView, begun: float) -> None:
     """Draw every change; say once how to reach the platform when it is healthy."""
-    greeted = ""
+    greeted, said = "", False
     while True:
         with contextlib.suppress(TimeoutError):
             # until it is healthy some of what counts (idle controllers) changes without an event
@@ -110,6 +115,9 @@ async def _show(cluster: Cluster, view: LiveView, begun: float) -> None:
         if not cluster.started:
             continue
         status = cluster.status()
+        for line in () if said else status.network[:1]:
+            view.say(f"network {line} (`nerv status` says what it cannot do)")
+        said = True
         seconds = time.monotonic() - begun
         state = "healthy" if status.healthy else "empty" if cluster.bare and status.awaits_bootstrap else ""
         if state and state != greeted and not await cluster.ready():
@@ -163,6 +171,7 @@ def _detach(platform: PlatformFolder, options: Options, *, debug: bool) -> None:
     command += ["--offline"] if options.offline else []
     command += ["--engine", options.engine] if options.engine else []
     command += ["--bare"] if options.bare else []
+    command += ["--network", options.network] if options.network else []
     child = process.spawn_detached(command, talk_file)
     status = asyncio.run(_until_healthy(platform, child, talk_file))
     print(f"{status.name} runs in the background (pid {child}): `nerv status`, `nerv down`", file=sys.stderr)

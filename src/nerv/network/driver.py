@@ -1,12 +1,12 @@
-"""What the running half asks of the cluster's network, whichever driver provides it (`namespaces.py`)."""
+"""What the running half asks of the cluster's network, whichever driver provides it (`namespaces.py`, `proxy.py`)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from nerv.network.routes import Route
 
@@ -33,16 +33,45 @@ class NameTable(NamedTuple):
     services: Mapping[str, tuple[tuple[int, str], ...]] = {}
 
 
+Isolation = Literal["user", "root", "none"]
+"""What stands between a program and the machine's files where it shares the machine's network: mount and process
+namespaces in a user namespace of its own, the same made by root, or nothing."""
+
+
+class Local(NamedTuple):
+    """How a pod stands in this machine's own network. `port` says where its programs listen instead of a port."""
+
+    address: str
+    """loopback address that is this pod's alone"""
+    port: Callable[[int], int]
+    api: tuple[str, int]
+    """where the API server listens on loopback"""
+    proxy: str
+    """URL of the SOCKS proxy that leads to cluster addresses and names, login included"""
+    isolation: Isolation
+
+
 class PodNetwork(NamedTuple):
-    """The network of one pod as the launcher enters it: paths of its user and network namespaces."""
+    """The network of one pod as the launcher enters it: paths of its user and network namespaces.
+
+    Where it has none (`local`), they are empty.
+    """
 
     user_namespace: str
     network_namespace: str
     address: str
+    local: Local | None = None
 
 
 class Network(Protocol):
-    """The driver's face."""
+    """The driver's face. `name` is how users know it."""
+
+    name: str
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """One line for each thing that it cannot do here."""
+        ...
 
     @property
     def config(self) -> NetworkConfig: ...
@@ -73,7 +102,7 @@ class Network(Protocol):
         ...
 
     async def add_pod(self, name: str, address: str) -> PodNetwork:
-        """Make the network namespace of a pod; one of the same name is replaced."""
+        """Make the network of a pod; one of the same name is replaced."""
         ...
 
     def host(self, address: str) -> PodNetwork:

@@ -95,6 +95,7 @@ class Accepted(Half):
         super().__init__()
         self._targets = targets
         self._spawn = spawn
+        self._early = b""
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -102,12 +103,21 @@ class Accepted(Half):
         self.transport.pause_reading()
         self._spawn(self._join())
 
+    @override
+    def data_received(self, data: bytes) -> None:
+        if self.peer:
+            self.peer.transport.write(data)
+        else:
+            self._early += data  # uvloop begins to read after `connection_made`, paused or not
+
     async def _join(self) -> None:
         if await dial_first(self._targets(), self) or self.transport.is_closing():
             self.transport.abort()
             if self.peer:
                 self.peer.transport.abort()
             return
+        if self._early and self.peer:
+            self.peer.transport.write(self._early)
         self.transport.resume_reading()
 
 

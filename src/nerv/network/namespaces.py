@@ -39,6 +39,9 @@ def isolated_python(module: str, function: str, *arguments: str) -> list[str]:
 class NamespaceNetwork:
     """The cluster's network in namespaces of its own. `start` before anything else; `stop` ends every pod with it."""
 
+    name = "namespaces"
+    gaps: tuple[str, ...] = ()
+
     def __init__(self, config: NetworkConfig) -> None:
         self.config = config
         self.egress_socket = config.run_folder / "egress.sock"

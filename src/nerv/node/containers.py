@@ -17,7 +17,7 @@ from pathlib import Path
 
 from nerv.kube.objects import Object
 from nerv.kube.resources import PODS
-from nerv.node import environment, peers, probes, processes, programs, volumes
+from nerv.node import environment, local, peers, probes, processes, programs, volumes
 from nerv.node.context import NodeContext
 from nerv.node.environment import ConfigError
 from nerv.node.logs import LogFile
@@ -65,6 +65,8 @@ class Container:
         self._watches: list[asyncio.Task[None]] = []
         self._stopping = False
         self._resumed = False
+        self.rewritten = ""
+        """What of its arguments is not as the container says."""
         self.began = asyncio.Event()
         """Set once the container has started up."""
 
@@ -345,7 +347,9 @@ class Container:
         self._event("Normal", "Pulled", text)
         self._event("Normal", "Created", f"Created container: {self.name}")
         self._forget_old_logs()
-        return await ProcessRun.start(spec, self.log_path(self.state.restarts))
+        namespace = sandbox.pod["metadata"]["namespace"]
+        fitted, self.rewritten = local.fit(spec, program, namespace, sandbox.folder / self.name)
+        return await ProcessRun.start(fitted, self.log_path(self.state.restarts))
 
     def _user(self) -> tuple[int, int]:
         whole = self.sandbox.pod["spec"].get("securityContext") or {}

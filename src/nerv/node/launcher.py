@@ -1,8 +1,8 @@
 """Starts one program inside a pod; runs as a bare Python process of its own (`namespaces.isolated_python`).
 
-`main` makes a container: it joins the pod's user and network namespaces, makes mount, PID, UTS and IPC namespaces,
-builds the file system, gives up all capabilities and executes the program as PID 1. The launcher stays as its parent
-and ends with its exit code (128 + signal). `enter` runs one more program in the namespaces of a running container.
+`main` makes a container: it joins the pod's user and network namespaces where it has them, makes mount, PID, UTS and
+IPC namespaces where it may, builds the file system, gives up all capabilities and executes the program (as PID 1). The
+launcher stays as its parent and ends with its exit code (128 + signal). `enter` runs one more program beside it.
 
 The specification is read from an inherited descriptor, never from arguments: it holds the environment. Progress goes
 to another one, JSON lines: {"pid": n}, then nothing more or {"error": "...", "code": n}.
@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import termios
+from pathlib import Path
 from typing import Any, NoReturn
 
 from nerv.network import syscalls
@@ -29,34 +30,68 @@ _NAMESPACES = (
     ("pid", syscalls.CLONE_NEWPID),
     ("mnt", syscalls.CLONE_NEWNS),
 )
+_MADE = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC
+_WITH_USERS = ("pod", "user")
+"""Isolations (`ContainerSpec.isolation`) with user namespaces; "root" has the other ones, "none" has none."""
 
 
 def main(specification: int, progress: int) -> None:
     """Start a container by the specification (`processes.ContainerSpec` as JSON) and wait for its end."""
     spec = _read(specification)
     try:
-        network = os.open(spec["network_namespace"], os.O_RDONLY | os.O_CLOEXEC)
-        syscalls.setns(spec["user_namespace"], syscalls.CLONE_NEWUSER)
-        syscalls.enter(network, syscalls.CLONE_NEWNET)
-        _follow_parent(spec["parent"])
-        syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC)
+        _ENTRANCES[spec["isolation"]](spec)
     except OSError as error:
         _fail(progress, f"cannot enter the pod's namespaces: {error}", _NOT_STARTED)
     _fork(progress, lambda: _prepare(spec), spec)
 
 
+def _enter_pod(spec: dict[str, Any]) -> None:
+    network = os.open(spec["network_namespace"], os.O_RDONLY | os.O_CLOEXEC)
+    syscalls.setns(spec["user_namespace"], syscalls.CLONE_NEWUSER)
+    syscalls.enter(network, syscalls.CLONE_NEWNET)
+    _follow_parent(spec["parent"])
+    syscalls.unshare(_MADE)
+
+
+def _enter_user(spec: dict[str, Any]) -> None:
+    """Without a network namespace: a user namespace that owns the others."""
+    user, group = os.getuid(), os.getgid()
+    syscalls.unshare(syscalls.CLONE_NEWUSER)
+    syscalls.map_user(user, group)
+    syscalls.set_dumpable()
+    _enter_root(spec)
+
+
+def _enter_root(spec: dict[str, Any]) -> None:
+    _follow_parent(spec["parent"])
+    syscalls.unshare(_MADE)
+
+
+def _enter_nothing(spec: dict[str, Any]) -> None:
+    """What the program leaves behind is given to the launcher, which ends it."""
+    _follow_parent(spec["parent"])
+    syscalls.adopt_orphans()
+
+
+_ENTRANCES = {"pod": _enter_pod, "user": _enter_user, "root": _enter_root, "none": _enter_nothing}
+
+
 def enter(specification: int, progress: int) -> None:
     """Run a program in the namespaces of the container whose first process is `spec["pid"]`, and wait for its end."""
     spec = _read(specification)
+    isolation = spec["isolation"]
     try:
         folder = f"/proc/{spec['pid']}/ns"
+        joined = [(name, kind) for name, kind in _NAMESPACES if name != "net" or isolation == "pod"]
+        others = [(os.open(f"{folder}/{name}", os.O_RDONLY | os.O_CLOEXEC), kind) for name, kind in joined]
         user = os.open(f"{folder}/user", os.O_RDONLY | os.O_CLOEXEC)
-        others = [(os.open(f"{folder}/{name}", os.O_RDONLY | os.O_CLOEXEC), kind) for name, kind in _NAMESPACES]
-        # The pod's namespaces belong to the cluster's user namespace; the program's own is inside of that.
-        syscalls.setns(spec["user_namespace"], syscalls.CLONE_NEWUSER)
-        for descriptor, kind in others:
+        if isolation in _WITH_USERS:
+            # The pod's namespaces belong to a user namespace; the program's own is inside of that.
+            syscalls.setns(spec["user_namespace"], syscalls.CLONE_NEWUSER)
+        for descriptor, kind in others if isolation != "none" else ():
             syscalls.enter(descriptor, kind)
-        syscalls.enter(user, syscalls.CLONE_NEWUSER)
+        if isolation in _WITH_USERS:
+            syscalls.enter(user, syscalls.CLONE_NEWUSER)
         _follow_parent(spec["parent"])
     except OSError as error:
         _fail(progress, f"cannot enter the container: {error}", _NOT_STARTED)
@@ -92,13 +127,17 @@ def _fork(progress: int, prepare: Any, spec: dict[str, Any]) -> NoReturn:
             _fail(progress, str(error), _NOT_STARTED)
         _execute(progress, spec["command"], spec["environment"])
     os.write(progress, json.dumps({"pid": child}).encode() + b"\n")
-    _wait(child, progress)
+    _wait(child, progress, adopts=spec["isolation"] == "none")
 
 
 def _prepare(spec: dict[str, Any]) -> None:
+    if spec["isolation"] == "none":
+        return
     syscalls.set_hostname(spec["hostname"])
     mounts = [rootfs.Mount(*mount) for mount in spec["mounts"]]
     rootfs.build(spec["root"], spec["hidden"], spec["visible"], mounts)
+    if spec["isolation"] not in _WITH_USERS:
+        return
     # A user namespace below the cluster's: the program sees the user that its pod asks for, and nothing it could do
     # there reaches the namespaces of the network or of other pods.
     syscalls.unshare(syscalls.CLONE_NEWUSER)
@@ -124,12 +163,27 @@ def _execute(progress: int, command: list[str], environment: dict[str, str]) -> 
         _fail(progress, f'exec: "{command[0]}": {os.strerror(error.errno or 0).lower()}', _NOT_STARTED)
 
 
-def _wait(child: int, progress: int) -> NoReturn:
+def _wait(child: int, progress: int, *, adopts: bool) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # what ends the program ends the launcher, nothing else
     os.close(progress)
     for descriptor in (0, 1, 2):
         os.close(descriptor)  # readers of the program's output shall see its end
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
+    code = 0
+    while True:
+        ended, status = os.waitpid(-1, 0)  # also what the program left behind, where that is the launcher's
+        if ended == child:
+            code = os.waitstatus_to_exitcode(status)
+            break
+    if adopts:
+        _end_orphans()
     os._exit(128 - code if code < 0 else code)
+
+
+def _end_orphans() -> None:
+    """End every other process that this one is the parent of by now."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    while left := [int(number) for number in children.read_text().split()]:
+        for number in left:
+            os.kill(number, signal.SIGKILL)
+            os.waitpid(number, 0)

@@ -16,6 +16,7 @@ from nerv import process
 from nerv.errors import NervError
 from nerv.network.driver import PodNetwork
 from nerv.network.namespaces import PACKAGES, isolated_python
+from nerv.node import rewriting
 from nerv.node.rootfs import Mount
 
 _LAUNCHER = "nerv.node.launcher"
@@ -46,6 +47,13 @@ class ContainerSpec:
     user: int = 0
     group: int = 0
     stdin: bool = False
+    paths: tuple[tuple[str, str], ...] = ()
+    """Without mounts: paths as the container says them, and where they really are."""
+
+    @property
+    def isolation(self) -> str:
+        """ "pod" where the pod has a network of its own, else what stands between it and the machine."""
+        return self.network.local.isolation if self.network.local else "pod"
 
 
 def python_folders() -> tuple[Path, ...]:
@@ -60,6 +68,11 @@ class ContainerProcess:
         self.spec = spec
         self.pid = pid
         self._launcher = launcher
+
+    @property
+    def user_namespace(self) -> str:
+        """The one that the launcher has made, where the pod's network has none."""
+        return f"/proc/{self._launcher.pid}/ns/user"
 
     @property
     def stdin(self) -> asyncio.StreamWriter | None:
@@ -102,6 +115,7 @@ async def start(spec: ContainerSpec) -> ContainerProcess:
     """Start a container. Raises StartError."""
     spec.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     order = {
+        "isolation": spec.isolation,
         "user_namespace": spec.network.user_namespace,
         "network_namespace": spec.network.network_namespace,
         "hostname": spec.hostname[:63],
@@ -125,9 +139,10 @@ async def enter(
     """Run `command` inside a running container, on the open `terminal` when one is given. Raises StartError."""
     spec = container.spec
     order = {
-        "user_namespace": spec.network.user_namespace,
+        "isolation": spec.isolation,
+        "user_namespace": spec.network.user_namespace or container.user_namespace,
         "pid": container.pid,
-        "command": list(command),
+        "command": [rewriting.replacer(spec.paths)(word) for word in command],
         "environment": dict(spec.environment) | ({"TERM": "xterm"} if terminal is not None else {}),
         "working_folder": spec.working_folder,
         "terminal": terminal is not None,

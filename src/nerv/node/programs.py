@@ -16,6 +16,8 @@ PROGRAM_ANNOTATION = "nerv.dev/program"
 """Name and version of the program that really runs, where the engine says it."""
 ARGUMENTS_ANNOTATION = "nerv.dev/arguments"
 """What of a container's arguments its program is not given."""
+REWRITTEN_ANNOTATION = "nerv.dev/rewritten"
+"""What of a pod's programs is not as its containers say, on this machine."""
 PROCESS, EMBEDDED, SIMULATED = "process", "embedded", "simulated"
 
 
@@ -29,6 +31,20 @@ class PodContext:
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
     log: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Rewrites:
+    """How a program's arguments are made to fit a pod that shares this machine's network (driver `proxy`).
+
+    `listens`: options that take an address to listen at (a pattern of the whole name) and their default, "" where
+    there is none. `dropped`: options left out, such as leader election, which one process does not need. `kubeconfig`:
+    the option that takes one, "" where the environment (KUBECONFIG) does.
+    """
+
+    listens: tuple[tuple[str, str], ...]
+    dropped: tuple[str, ...] = ()
+    kubeconfig: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +63,9 @@ class ProcessProgram:
     def arguments(self, given: Sequence[str]) -> tuple[str, ...]:
         """What of the container's arguments it is given."""
         return tuple(word for word in given if word.partition("=")[0] not in self.without)
+
+    rewrites: Rewrites | None = None
+    """None: it cannot be told where to listen, so it does not run without a network of its own."""
 
 
 @dataclass(frozen=True)

@@ -236,17 +236,23 @@ class PodWorker:
                 self._dirty.set()
                 await self.context.sleep(_UNREACHABLE_RETRY)
 
+    def _annotations(self) -> dict[str, str]:
+        """What stands behind the pod on this machine."""
+        rewritten = [f"{each.name}: {each.rewritten}" for each in (*self.init, *self.containers) if each.rewritten]
+        told = programs.told(self.context.programs, self.pod)
+        return {**told, programs.REWRITTEN_ANNOTATION: "\n".join(rewritten)} if rewritten else told
+
     async def _write(self) -> None:
         wanted = status.render(self.pod, self.states(), self.context.timestamp())
         metadata = self.pod["metadata"]
-        told = programs.told(self.context.programs, self.pod)
-        annotated = told.items() <= (metadata.get("annotations") or {}).items()
-        if annotated and not status.differs(self.pod, wanted):
+        present = metadata.get("annotations") or {}
+        missing = {name: text for name, text in self._annotations().items() if present.get(name) != text}
+        if not missing and not status.differs(self.pod, wanted):
             return
         patch: Object = {"status": wanted}
-        if not annotated:
+        if missing:
             # The API takes annotations of a pod together with its status.
-            patch["metadata"] = {"annotations": told}
+            patch["metadata"] = {"annotations": missing}
         answer = await self.context.client.patch(
             PODS, metadata["name"], metadata["namespace"], patch, subresource="status"
         )

@@ -11,7 +11,8 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from nerv.controllers import services
 from nerv.controllers.runtime import Controller, EventRecorder, Informers, SystemClock
@@ -22,14 +23,15 @@ from nerv.errors import NervError
 from nerv.kube import kubeconfig
 from nerv.kube.client import Client
 from nerv.mirror import Mirror, MirrorConfig
-from nerv.network.driver import NetworkConfig
-from nerv.network.namespaces import NamespaceNetwork
+from nerv.network import choosing
+from nerv.network.choosing import Choice
+from nerv.network.driver import Network, NetworkConfig
 from nerv.network.publish import Publisher
 from nerv.network.services import ServiceTable
 from nerv.node.agent import NodeAgent
 from nerv.node.context import NodeConfig, NodeContext
 from nerv.node.programs import Programs
-from nerv.operations import authority, bootstrap, engines, images, keys, memory, pki, ports
+from nerv.operations import authority, bootstrap, engines, images, keys, memory, networking, pki, ports
 from nerv.operations import folder as folders
 from nerv.operations import plan as plans
 from nerv.operations.folder import PlatformFolder
@@ -54,16 +56,22 @@ class Options:
     """None: the one that it ran on last"""
     bare: bool = False
     """start with nothing in the cluster; remembered"""
+    network: str | None = None
+    """driver of the network; None: the one of the last start, else what can be had"""
 
 
 class Cluster:
     """A platform that runs in this process. Made by `prepare`, driven by `run`."""
 
-    def __init__(self, folder: PlatformFolder, plan: Plan, options: Options, engine: Engine) -> None:
+    def __init__(
+        self, folder: PlatformFolder, plan: Plan, options: Options, engine: Engine, driver: tuple[Choice, str]
+    ) -> None:
         self.folder = folder
         self.note = "starting the cluster's network"
         self._plan = plan
         self._options = options
+        self._driver = driver
+        self._network_lines: tuple[str, ...] = ()
         self._tasks = Supervisor()
         self._engine = engine
         self._watch: StatusWatch | None = None
@@ -77,9 +85,7 @@ class Cluster:
     async def prepare(cls, folder: PlatformFolder, options: Options) -> AsyncIterator[Cluster]:
         """Read the definition, check the machine, hold the platform's lock. Raises NervError with nothing written."""
         plan = plans.load(folder)
-        refused = await NamespaceNetwork.available()
-        if refused:
-            raise NervError(refused)
+        driver = await networking.choose(folder, options.network)
         engine = engines.create(engines.chosen(folder, options.engine))
         engine.check()
         with folders.hold_lock(folder, plan.name, engine.name):
@@ -87,7 +93,7 @@ class Cluster:
             if options.bare:
                 _begin_bare(folder)
             engines.remember(folder, engine.name)
-            yield cls(folder, plan, options, engine)
+            yield cls(folder, plan, options, engine, driver)
 
     @property
     def bare(self) -> bool:
@@ -112,7 +118,7 @@ class Cluster:
     def status(self) -> Status:
         """The status now; only after `changed`."""
         assert self._watch is not None
-        return self._watch.status()
+        return replace(self._watch.status(), network=self._network_lines)
 
     async def ready(self) -> bool:
         """Write what users need to reach a healthy platform. False while anything that was begun is not done.
@@ -137,10 +143,7 @@ class Cluster:
     async def _start(self, stack: AsyncExitStack) -> None:
         plan, state = self._plan, self.folder.state
         run_folder = folders.private_folder(self.folder.run_folder)
-        network = NamespaceNetwork(
-            NetworkConfig(run_folder, plan.pod_cidr, plan.service_cidr, plan.dns_address, plan.cluster_domain)
-        )
-        await network.start()
+        network = await self._start_network(run_folder)
         stack.push_async_callback(network.stop)
 
         self.note = "starting the API server"
@@ -192,7 +195,15 @@ class Cluster:
         await asyncio.sleep(_SETTLE_SECONDS)
         self._settled = True
 
-    async def _start_engine(self, identity: pki.Pki, network: NamespaceNetwork) -> Endpoint:
+    async def _start_network(self, run_folder: Path) -> Network:
+        plan, (choice, asked) = self._plan, self._driver
+        config = NetworkConfig(run_folder, plan.pod_cidr, plan.service_cidr, plan.dns_address, plan.cluster_domain)
+        network = choosing.make(choice.driver, config)
+        await network.start()
+        self._network_lines = networking.remember(self.folder, network, choice, asked).lines()
+        return network
+
+    async def _start_engine(self, identity: pki.Pki, network: Network) -> Endpoint:
         state = self.folder.state
         endpoint = await self._engine.start(
             EngineConfig(
@@ -217,7 +228,7 @@ class Cluster:
         return endpoint
 
     async def _start_mirror(
-        self, stack: AsyncExitStack, client: Client, network: NamespaceNetwork, table: ServiceTable, identity: pki.Pki
+        self, stack: AsyncExitStack, client: Client, network: Network, table: ServiceTable, identity: pki.Pki
     ) -> Mirror:
         """Answer for the hosts of the repository and of charts: through a proxy out here, by name inside."""
         plan, state = self._plan, self.folder.state
@@ -246,7 +257,7 @@ class Cluster:
         self,
         client: Client,
         informers: Informers,
-        network: NamespaceNetwork,
+        network: Network,
         table: ServiceTable,
         identity: pki.Pki,
         programs: Programs,

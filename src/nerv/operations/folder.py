@@ -73,6 +73,11 @@ class PlatformFolder:
         return self.state / "engine"
 
     @property
+    def network_file(self) -> Path:
+        """Which driver the platform's network has."""
+        return self.state / "network.json"
+
+    @property
     def log(self) -> Path:
         return self.state / "logs" / "nerv.log"
 

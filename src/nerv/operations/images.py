@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from nerv.components.site import Program
 from nerv.errors import NervError
 from nerv.node import programs as node_programs
 from nerv.node.programs import EmbeddedProgram, PodContext, ProcessProgram, Programs
+from nerv.operations.rewrites import REWRITES
 
 # coredns and metrics-server come with the Kubernetes distribution, not with a component: the network answers DNS
 ADDONS = ("rancher/mirrored-coredns-coredns", "rancher/mirrored-metrics-server")
@@ -29,12 +31,13 @@ def programs(
     table: dict[str, node_programs.Program] = {image: EmbeddedProgram() for image in ADDONS}
     for program in components:
         if program.runtime == "process":
-            table[program.image] = ProcessProgram(command(program))
+            table[program.image] = ProcessProgram(command(program), rewrites=REWRITES.get(program.image))
         else:
             table[program.image] = EmbeddedProgram()
     for image, run in work.items():
         table[node_programs.image_name(image)] = EmbeddedProgram(run)
-    return {**table, **engine}
+    real = {image: replace(program, rewrites=REWRITES.get(image)) for image, program in engine.items()}
+    return {**table, **real}
 
 
 def command(program: Program) -> tuple[str, ...]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from nerv.kube.client import Client
 from nerv.kube.tls import TlsTransport
-from nerv.operations import collect
+from nerv.operations import collect, networking
 from nerv.operations.collect import Published
 from nerv.operations.status import Status
 from nerv.operations.target import Target
@@ -26,7 +27,9 @@ async def connect(target: Target) -> AsyncIterator[Client]:
 async def status(target: Target) -> Status:
     """The status of the cluster. Raises NervError, ApiError."""
     async with connect(target) as client:
-        return await collect.collect(client, target.engine, published(target), server=target.server)
+        found = await collect.collect(client, target.engine, published(target), server=target.server)
+    record = networking.read(target.folder) if target.folder and target.engine else None
+    return replace(found, network=record.lines()) if record else found
 
 
 def published(target: Target) -> Published:

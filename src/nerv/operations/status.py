@@ -163,6 +163,8 @@ class Status:
     """version of Kubernetes on a cluster that NERV did not start"""
     missing: tuple[str, ...] = ()
     """kinds that are not installed there"""
+    network: tuple[str, ...] = ()
+    """what users should know of the network's driver on this machine: which, why, its gaps"""
     refused: tuple[str, ...] = ()
     """why lists could not be read: what is in them is not known"""
 
