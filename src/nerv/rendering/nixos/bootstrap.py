@@ -77,7 +77,7 @@ def service(platform: Platform) -> dict[str, object]:
             "ProtectHome": True,
             "ProtectKernelModules": True,
             "ProtectKernelTunables": True,
-            "ProtectSystem": "strict",
+            "ProtectSystem": "full",
             "RestrictAddressFamilies": ["AF_INET", "AF_INET6", "AF_UNIX"],
         },
     }

@@ -43,7 +43,7 @@
       ProtectHome = true;
       ProtectKernelModules = true;
       ProtectKernelTunables = true;
-      ProtectSystem = "strict";
+      ProtectSystem = "full";
       RestrictAddressFamilies = [ "AF_INET" "AF_INET6" "AF_UNIX" ];
     };
   };
