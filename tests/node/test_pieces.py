@@ -39,6 +39,22 @@ def test_a_pod_is_as_real_as_its_most_real_container() -> None:
     assert [runtime("c", "b", "a"), runtime("c", "b"), runtime("c")] == ["process", "embedded", "simulated"]
 
 
+def test_a_pod_tells_which_program_runs_and_what_it_is_not_given() -> None:
+    table = {"a": ProcessProgram(("a",), without=("--elect",), name="a v2"), "b": ProcessProgram(("b",))}
+
+    def told(image: str, *arguments: str) -> dict[str, str]:
+        return programs.told(table, {"spec": {"containers": [{"image": image, "args": list(arguments)}]}})
+
+    assert told("a", "--elect=true", "--elections=x") == {
+        "nerv.dev/runtime": "process",
+        "nerv.dev/program": "a v2",
+        "nerv.dev/arguments": "without --elect=true",
+    }
+    assert told("a") == {"nerv.dev/runtime": "process", "nerv.dev/program": "a v2"}
+    assert told("b", "--elect") == {"nerv.dev/runtime": "process"}
+    assert table["a"].arguments(("--elect", "--elect=1", "elect", "--x")) == ("elect", "--x")
+
+
 def test_addresses_are_kept_by_their_pods_and_go_round() -> None:
     pool = AddressPool("10.42.0.0/29")
     assert pool.claim("10.42.0.3", "old")

@@ -102,6 +102,21 @@ def _text(renderable: Any) -> str:
     return stream.getvalue()
 
 
+def test_programs_of_another_version_than_their_image_are_named() -> None:
+    def flux(name: str, tag: str, program: str) -> dict[str, Any]:
+        pod = _pod("flux-system", f"{name}-1", runtime="process")
+        pod["metadata"]["annotations"]["nerv.dev/program"] = program
+        return {**pod, "spec": {"containers": [{"image": f"ghcr.io/fluxcd/{name}:{tag}@sha256:0123"}]}}
+
+    same = flux("kustomize-controller", "v1.6.0", "kustomize-controller v1.6.0")
+    other = flux("source-controller", "v1.6.0", "source-controller v1.7.0")
+    status = _status(Pod=[same, other, _pod("traefik-system", "traefik-1")])
+    assert status.other_versions == ("source-controller v1.7.0 for v1.6.0",)
+    with (shown := StringIO()):
+        Console(file=shown, width=200).print(page(status))
+        assert "Other versions  source-controller v1.7.0 for v1.6.0" in shown.getvalue()
+
+
 def test_the_page_for_people() -> None:
     told = _text(page(_status()))
     assert "1 of 1 Kustomizations Ready, 0 of 0 HelmReleases Ready, 1 of 1 pods Running" in told

@@ -12,6 +12,7 @@ from typing import Any
 from nerv.kube.objects import Object
 
 RUNTIME_ANNOTATION = "nerv.dev/runtime"
+PROGRAM_ANNOTATION = "nerv.dev/program"
 STAND_IN_ANNOTATION = "nerv.dev/stand-in"
 ROOT = "flux-system"
 """The Kustomization that applies the others; it stands first."""
@@ -157,6 +158,8 @@ class Status:
     dashboards: tuple[Dashboard, ...]
     stand_ins: tuple[str, ...] = ()
     """charts in use that are NERV's stand-ins, as name-version"""
+    other_versions: tuple[str, ...] = ()
+    """programs that run in another version than the image that they stand for"""
     server: str = ""
     """URL of the API server, where the status was read from another process"""
     version: str = ""
@@ -194,6 +197,7 @@ class Status:
             addresses=addresses,
             dashboards=tuple(_dashboards(routes, addresses, published or {})),
             stand_ins=tuple(sorted(set(_stand_ins(objects.get("Deployment", ()))))),
+            other_versions=tuple(sorted(set(_other_versions(objects.get("Pod", ()))))),
         )
 
     @property
@@ -296,6 +300,18 @@ def _stand_ins(deployments: Iterable[Object]) -> Iterable[str]:
         if (metadata.get("annotations") or {}).get(STAND_IN_ANNOTATION) == "true":
             labels = metadata.get("labels") or {}
             yield labels.get("helm.sh/chart") or metadata["name"]
+
+
+def _other_versions(pods: Iterable[Object]) -> Iterable[str]:
+    """The annotation says which program runs; the image's tag says which was asked for."""
+    for pod in pods:
+        told = (pod["metadata"].get("annotations") or {}).get(PROGRAM_ANNOTATION, "")
+        name, _, version = told.partition(" ")
+        if not version:
+            continue
+        tags = {each["image"].partition("@")[0].rpartition(":")[2] for each in pod["spec"]["containers"]}
+        if version not in tags:
+            yield f"{name} {version} for {', '.join(sorted(tags))}"
 
 
 def _host(match: str) -> str:

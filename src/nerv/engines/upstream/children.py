@@ -67,11 +67,11 @@ class Children:
         self._pids[program.name] = child.pid
         try:
             code = await child.wait()
+            self._exits[program.name] = self._exits.get(program.name, 0) + 1
+            raise NervError(f"{program.name} ended with exit code {code}", f"see {program.log}")
         finally:
             self._pids.pop(program.name, None)
             await child.stop(program.grace)
-        self._exits[program.name] = self._exits.get(program.name, 0) + 1
-        raise NervError(f"{program.name} ended with exit code {code}", f"see {program.log}")
 
 
 def _rotate(log: Path) -> None:
