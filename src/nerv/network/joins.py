@@ -95,7 +95,7 @@ class Accepted(Half):
         super().__init__()
         self._targets = targets
         self._spawn = spawn
-        self._early = b""
+        self._early: list[bytes] = []
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -105,10 +105,19 @@ class Accepted(Half):
 
     @override
     def data_received(self, data: bytes) -> None:
-        if self.peer:
-            self.peer.transport.write(data)
+        # uvloop begins to read after `connection_made`, whatever was said there: nothing of it may be lost
+        if self.peer is None:
+            self._early.append(data)
+            self.transport.pause_reading()
         else:
-            self._early += data  # uvloop begins to read after `connection_made`, paused or not
+            super().data_received(data)
+
+    @override
+    def eof_received(self) -> bool:
+        if self.peer is None:
+            self.ended = True
+            return True
+        return super().eof_received()
 
     async def _join(self) -> None:
         if await dial_first(self._targets(), self) or self.transport.is_closing():
@@ -116,8 +125,11 @@ class Accepted(Half):
             if self.peer:
                 self.peer.transport.abort()
             return
-        if self._early and self.peer:
-            self.peer.transport.write(self._early)
+        assert self.peer is not None
+        self.peer.transport.writelines(self._early)
+        self._early.clear()
+        if self.ended:
+            self.peer.transport.write_eof()
         self.transport.resume_reading()
 
 
