@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Hashable, Iterable, Sequence
 from typing import Any, TypeAlias
 
-from nerv.kube import errors
+from nerv.kube import errors, objects
 from nerv.kube.client import Client, WatchEvent
 from nerv.kube.objects import Object
 from nerv.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, Resource
@@ -320,6 +320,7 @@ class Informers:
             )
             self._informers[key] = informer
             task = asyncio.create_task(self._supervise(informer), name=_task_name(key))
+            task.add_done_callback(_report)
             self._tasks.append(task)
         return informer
 
@@ -347,6 +348,12 @@ class Informers:
             event.clear()
 
 
+def _report(task: asyncio.Task[None]) -> None:
+    """A subscriber that raises ends its informer: a defect that must not go unseen."""
+    if not task.cancelled() and (error := task.exception()):
+        _log.error("%s ended", task.get_name(), exc_info=error)
+
+
 def _task_name(key: tuple[Any, ...]) -> str:
     return f"informer-{'-'.join(str(part) for part in key)}"
 
@@ -357,8 +364,8 @@ def _metadata_only(obj: Object) -> Object:
 
 
 def _is_established(definition: Object) -> bool:
-    conditions = definition.get("status", {}).get("conditions", [])
-    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
+    # kube-apiserver writes `conditions: null` into a new one
+    return objects.is_true(definition, "Established")
 
 
 def _name(obj: Object) -> _Name:

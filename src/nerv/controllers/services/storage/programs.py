@@ -54,15 +54,23 @@ async def _wait_for_manager(client_for: ClientFor, space: str, log: Callable[[st
     """What the init container asks with curl: whether a manager stands behind longhorn-backend:9500."""
     client = client_for("system:admin", ("system:masters", "system:authenticated"))
     selector = f"kubernetes.io/service-name={resources.BACKEND_SERVICE}"
-    async with aclosing(client.watch(ENDPOINT_SLICES, space, label_selector=selector, initial_events=True)) as events:
-        async for event in events:
-            ready = [
-                each for each in event.object.get("endpoints") or [] if (each.get("conditions") or {}).get("ready")
-            ]
-            if ready:
-                log(f"{_BACKEND} has a ready endpoint")
-                return 0
-    return 1
+    # a list, then a watch: Kubernetes 1.31 has no watch that begins with what is there
+    listed = await client.list(ENDPOINT_SLICES, space, label_selector=selector)
+    while not any(map(_is_ready, listed.items)):
+        changes = client.watch(
+            ENDPOINT_SLICES, space, resource_version=listed.resource_version, label_selector=selector
+        )
+        async with aclosing(changes) as events:
+            async for event in events:
+                if _is_ready(event.object):
+                    break
+        listed = await client.list(ENDPOINT_SLICES, space, label_selector=selector)
+    log(f"{_BACKEND} has a ready endpoint")
+    return 0
+
+
+def _is_ready(endpoint_slice: Object) -> bool:
+    return any((each.get("conditions") or {}).get("ready") for each in endpoint_slice.get("endpoints") or [])
 
 
 async def _as_account(client_for: ClientFor, pod: Object, log: Callable[[str], None]) -> int:
