@@ -11,6 +11,7 @@ from tests.support.apiserver import kubeconfig, running, serving
 
 from nerv.apiserver.identity import ADMIN
 from nerv.controllers.runtime import Informer, Informers, Writer
+from nerv.controllers.runtime.informer import is_established
 from nerv.kube import objects
 from nerv.kube.client import Client
 from nerv.kube.objects import Object
@@ -191,3 +192,10 @@ async def test_survives_a_server_that_went_away(tmp_path: Path) -> None:
         await until(informer, lambda: sorted(map(objects.name, informer.list())) == ["b", "c"])
         await informers.stop()
         await client.close()
+
+
+def test_a_new_definition_of_a_real_api_server_has_no_conditions_yet() -> None:
+    fresh = {**definition(), "status": {"conditions": None, "storedVersions": ["v1"]}}
+    assert not is_established(fresh)
+    fresh["status"]["conditions"] = [{"type": "Established", "status": "True"}]
+    assert is_established(fresh)

@@ -342,7 +342,7 @@ class Informers:
             return
         spec = definition["spec"]
         event = self._established.setdefault((spec["group"], spec["names"]["plural"]), asyncio.Event())
-        if new is not None and _is_established(new):
+        if new is not None and is_established(new):
             event.set()
         else:
             event.clear()
@@ -363,7 +363,8 @@ def _metadata_only(obj: Object) -> Object:
     return {"apiVersion": obj.get("apiVersion", ""), "kind": obj.get("kind", ""), "metadata": kept}
 
 
-def _is_established(definition: Object) -> bool:
+def is_established(definition: Object) -> bool:
+    """Whether the server serves the kind."""
     # kube-apiserver writes `conditions: null` into a new one
     return objects.is_true(definition, "Established")
 
