@@ -61,6 +61,6 @@ async def test_volumes_and_events_appear_and_make_a_new_version(client: Client) 
             }
             await client.create(EVENTS, event)
         await _eventually(state.events)
-        assert [(event.kind, event.name) for event in state.events()] == [("HelmRelease", "default/web")]
+        assert [event.subject for event in state.events()] == [("HelmRelease", "default", "web")]
     finally:
         await state.stop()
