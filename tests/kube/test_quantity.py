@@ -52,3 +52,16 @@ def test_canonical_keeps_the_value_and_is_stable(number: int, suffix: str) -> No
     canonical = quantity.canonical(text)
     assert quantity.parse(canonical) == quantity.parse(text)
     assert quantity.canonical(canonical) == canonical
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(2147483648, "2Gi"), (1610612736, "1536Mi"), (1023, "1023"), (1025, "1025"), (0, "0"), (2**60, "1Ei")],
+)
+def test_a_size_in_bytes_is_written_with_a_binary_suffix(number: int, text: str) -> None:
+    assert quantity.binary(number) == text
+
+
+@given(st.integers(0, 2**70))
+def test_a_binary_size_keeps_its_value(number: int) -> None:
+    assert quantity.to_int(quantity.binary(number)) == number

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 _PATTERN = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+))(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E|[eE][+-]?\d+|)$")
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
+_BINARY_SCALE = {suffix: Fraction(1024) ** power for suffix, power in _BINARY.items()} | {"": Fraction(1)}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _ERROR = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 
@@ -46,9 +47,7 @@ def _canonical(text: str) -> str:
     value, family = _parse(text)
     if family == "binary":
         if value.denominator == 1 and abs(value) >= 1024:
-            return _format(
-                value, {suffix: Fraction(1024) ** power for suffix, power in _BINARY.items()} | {"": Fraction(1)}
-            )
+            return _format(value, _BINARY_SCALE)
         if value.denominator == 1:
             return str(value)
     scale = {
@@ -71,6 +70,11 @@ def _format(value: Fraction, scale: dict[str, Fraction]) -> str:
 def canonical(value: str | int | float) -> str:
     """`1000m` to `1`, `0.5` to `500m`, `1024Mi` to `1Gi`. Raises ValueError."""
     return _canonical(str(value))
+
+
+def binary(number: int) -> str:
+    """A number of bytes as storage is written: `2147483648` as `2Gi`."""
+    return _format(Fraction(number), _BINARY_SCALE)
 
 
 def to_int(value: str | int | float) -> int:

@@ -13,7 +13,7 @@ from nerv.controllers.services.context import Context
 from nerv.controllers.services.storage import resources, settings, volumes
 from nerv.kube import errors, objects
 from nerv.kube.objects import Object
-from nerv.kube.quantity import to_int
+from nerv.kube.quantity import binary, to_int
 from nerv.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES, Resource
 
 _ANNOTATION = "volume.kubernetes.io/storage-provisioner"
@@ -146,7 +146,7 @@ class _Provisioning:
                 for part in self.context.informers.of(resource).list(space):
                     if part["spec"].get("volumeName") == handle:
                         await self.context.writer.patch(resource, part, {"spec": {"volumeSize": str(size)}})
-            capacity = {"spec": {"capacity": {"storage": str(size)}}}
+            capacity = {"spec": {"capacity": {"storage": binary(size)}}}
             volume = await self.context.writer.patch(PERSISTENT_VOLUMES, volume, capacity)
         status = claim.get("status") or {}
         now = volume["spec"]["capacity"]["storage"]

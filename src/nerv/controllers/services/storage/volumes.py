@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from nerv.controllers.services.storage import resources
 from nerv.kube import objects
 from nerv.kube.objects import Object
-from nerv.kube.quantity import to_int
+from nerv.kube.quantity import binary, to_int
 
 _BLOCK = 2 << 20
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
@@ -34,7 +34,7 @@ def persistent_volume(claim: Object, storage_class: Object) -> Object:
     name = volume_name(claim)
     parameters = storage_class.get("parameters") or {}
     spec: Object = {
-        "capacity": {"storage": str(size_of(claim))},
+        "capacity": {"storage": binary(size_of(claim))},
         "accessModes": list(claim["spec"].get("accessModes") or []),
         "persistentVolumeReclaimPolicy": storage_class.get("reclaimPolicy") or "Delete",
         "storageClassName": objects.name(storage_class),
