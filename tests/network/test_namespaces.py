@@ -153,6 +153,48 @@ async def test_pods_that_go_leave_the_others_reachable(net: NamespaceNetwork) ->
     server.close()
 
 
+_DIALS = """
+import socket, sys
+for host, port in (("10.42.0.9", 80), ("10.42.3.77", 443), ("10.43.0.7", 80)):
+    try:
+        socket.create_connection((host, port), timeout=20)
+    except OSError as error:
+        print(type(error).__name__, flush=True)
+"""
+
+
+async def test_a_pod_that_is_simulated_refuses_at_once(net: NamespaceNetwork) -> None:
+    """It has an address, and nobody listens there: refused, as by any pod without a listener, not a long silence."""
+    await net.set_routes([Route("10.43.0.7", 80, (Inside("10.42.0.9", 80),))])
+    async with asyncio.timeout(1):
+        with pytest.raises(DialError, match=r"^dial tcp 10\.42\.0\.9:80: connect: connection refused$"):
+            await net.dial("10.42.0.9", 80)
+        with pytest.raises(DialError, match="connection refused"):
+            await net.dial("10.43.0.7", 80)
+    pod = await net.add_pod("pod", "10.42.0.5")
+    spec = ContainerSpec(pod, "pod", (sys.executable, "-c", _DIALS), {}, net.config.run_folder.parent / "root")
+    begun = asyncio.get_running_loop().time()
+    run = await processes.start(spec)
+    told = (await run.stdout.read()).decode().split()
+    assert told[:2] == ["ConnectionRefusedError"] * 2
+    assert asyncio.get_running_loop().time() - begun < 2.5  # an address that nobody answers for takes three seconds
+    await run.wait()
+
+
+async def test_an_address_goes_from_nobody_to_a_pod_and_back(net: NamespaceNetwork) -> None:
+    with pytest.raises(DialError, match="connection refused"):
+        await net.dial("10.42.0.5", 8000)
+    pod = await net.add_pod("pod", "10.42.0.5")
+    command = (sys.executable, "-c", _CLIENT_AND_SERVER.replace("held =", "# held ="))
+    run = await processes.start(ContainerSpec(pod, "pod", command, {}, net.config.run_folder.parent / "root"))
+    assert await eventually(lambda: http_get(net, "10.42.0.5", 8000), "the pod's answer") == b"hello"
+    await run.stop(0)
+    await net.remove_pod("pod")
+    async with asyncio.timeout(1):
+        with pytest.raises(DialError, match="connection refused"):
+            await net.dial("10.42.0.5", 8000)
+
+
 async def test_the_relay_dies_with_its_parent() -> None:
     folder = Path(tempfile.mkdtemp(prefix="nerv-"))
     code = (

@@ -12,15 +12,15 @@ import struct
 
 _NLMSG_ERROR = 2
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_EXCL, _NLM_F_CREATE, _NLM_F_REPLACE = 1, 4, 0x200, 0x400, 0x100
-_RTM_NEWLINK, _RTM_DELLINK, _RTM_NEWADDR, _RTM_DELADDR, _RTM_NEWROUTE = 16, 17, 20, 21, 24
+_RTM_NEWLINK, _RTM_DELLINK, _RTM_NEWADDR, _RTM_DELADDR, _RTM_NEWROUTE, _RTM_DELROUTE = 16, 17, 20, 21, 24, 25
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 3, 10, 18, 28
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC = 1, 4, 5, 7
 _IFF_UP = 1
 _RT_TABLE_MAIN, _RT_TABLE_LOCAL = 254, 255
 _RTPROT_STATIC = 4
-_RT_SCOPE_UNIVERSE, _RT_SCOPE_HOST = 0, 254
+_RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK, _RT_SCOPE_HOST = 0, 253, 254
 _RTN_UNICAST, _RTN_LOCAL = 1, 2
 _NESTED = 0x8000
 
@@ -102,6 +102,18 @@ class Netlink:
         body = header + _address(_RTA_DST, destination) + _number(_RTA_OIF, socket.if_nametoindex(device))
         self._send(_RTM_NEWROUTE, body, _NLM_F_CREATE | _NLM_F_REPLACE)
 
+    def add_neighbour_route(self, address: str, device: str, source: str) -> None:
+        """One address of a network that is local by `add_local_route` stands behind a link instead.
+
+        It goes into the same table: whatever the length of its prefix, a local route there counts before others.
+        """
+        body = _host_route(address, device) + _address(_RTA_PREFSRC, source)
+        self._send(_RTM_NEWROUTE, body, _NLM_F_CREATE | _NLM_F_REPLACE)
+
+    def delete_neighbour_route(self, address: str, device: str) -> None:
+        """The address is local again."""
+        self._send(_RTM_DELROUTE, _host_route(address, device))
+
     def add_default_route(self, gateway: str) -> None:
         header = struct.pack(
             "=8BI", socket.AF_INET, 0, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RTN_UNICAST, 0
@@ -118,6 +130,13 @@ class Netlink:
             (code,) = struct.unpack_from("=i", answer, 16)
             if code:
                 raise OSError(-code, f"netlink: {os.strerror(-code)}")
+
+
+def _host_route(address: str, device: str) -> bytes:
+    header = struct.pack(
+        "=8BI", socket.AF_INET, 32, 0, 0, _RT_TABLE_LOCAL, _RTPROT_STATIC, _RT_SCOPE_LINK, _RTN_UNICAST, 0
+    )
+    return header + _address(_RTA_DST, address) + _number(_RTA_OIF, socket.if_nametoindex(device))
 
 
 def _kind(name: str, data: bytes = b"") -> bytes:

@@ -19,6 +19,7 @@ class PodLink(NamedTuple):
 
     descriptor: int
     device: str
+    address: str
 
 
 def add(cluster: Netlink, device: str, address: str, prefix: int, gateway: str) -> PodLink:
@@ -35,7 +36,8 @@ def add(cluster: Netlink, device: str, address: str, prefix: int, gateway: str) 
         os.close(home)
     cluster.set_master(device, BRIDGE)
     cluster.set_up(device)
-    return PodLink(descriptor, device)
+    cluster.add_neighbour_route(address, BRIDGE, gateway)
+    return PodLink(descriptor, device, address)
 
 
 def _configure(device: str, cluster_namespace: int, address: str, prefix: int, gateway: str) -> None:
@@ -54,6 +56,8 @@ def _configure(device: str, cluster_namespace: int, address: str, prefix: int, g
 
 def remove(cluster: Netlink, link: PodLink) -> None:
     """Let go of the namespace. The link goes first, so that the address is free even while a process lingers."""
+    with contextlib.suppress(OSError):
+        cluster.delete_neighbour_route(link.address, BRIDGE)
     with contextlib.suppress(OSError):
         cluster.delete_link(link.device)
     os.close(link.descriptor)

@@ -62,13 +62,18 @@ class Relay:
         self._tasks: set[asyncio.Future[None]] = set()
 
     def set_up_links(self) -> None:
-        """Loopback, the bridge of the pods, AnyIP for the Service network."""
+        """Loopback, the bridge of the pods, AnyIP for the Service network and for pods that no program runs in.
+
+        An address that is local, and where nobody listens, refuses at once; one that nobody has would be asked for in
+        vain for seconds. Pods with a network of their own are taken out of it one by one (`pods.add`).
+        """
         link = self._netlink
         link.set_up("lo")
         link.add_bridge(pods.BRIDGE, hardware_address(self._gateway))
         link.add_address(pods.BRIDGE, self._gateway, self._pod_network.prefixlen)
         link.set_up(pods.BRIDGE)
-        link.add_local_route(str(self._service_network.network_address), self._service_network.prefixlen, "lo")
+        for network in (self._service_network, self._pod_network):
+            link.add_local_route(str(network.network_address), network.prefixlen, "lo")
         # A pod that uses its node's network binds low ports without capabilities, as other pods do in theirs.
         Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0")
         # With forwarding on, a pod that dials an address outside hears "network unreachable" at once.
@@ -171,9 +176,9 @@ class Relay:
         return await loop.create_server(lambda: Accepted(targets, self._spawn), address, port, backlog=512)
 
     def _set_addresses(self, listening: set[str]) -> None:
-        """Give this namespace the addresses that routes listen at, beside the Service network, which it has."""
-        wanted = {address for address in listening if ipaddress.IPv4Address(address) not in self._service_network}
-        wanted.discard(self._gateway)
+        """Give this namespace the addresses that routes listen at, beside those of the two networks, which it has."""
+        own = (self._service_network, self._pod_network)
+        wanted = {each for each in listening if not any(ipaddress.IPv4Address(each) in network for network in own)}
         for address in self._addresses - wanted:
             self._netlink.delete_address("lo", address, 32)
         for address in wanted - self._addresses:
@@ -220,6 +225,8 @@ def probe(parent: int) -> None:
         netlink = Netlink()
         netlink.set_up("lo")
         netlink.add_bridge(pods.BRIDGE, hardware_address("10.0.0.1"))
+        netlink.add_address(pods.BRIDGE, "10.0.0.1", 24)
+        netlink.set_up(pods.BRIDGE)
         pods.add(netlink, "veth0", "10.0.0.2", 24, "10.0.0.1")
         syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC)
         syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
