@@ -29,6 +29,22 @@ def test_kill_9_loses_nothing_and_leaves_no_process(tmp_path: Path) -> None:
         assert {pod["metadata"]["uid"] for pod in home.get("pods", "-A")["items"]} == pods
 
 
+def test_a_killed_relay_comes_back_and_so_do_the_pods_connections(tmp_path: Path) -> None:
+    with commands.up(Home.at(tmp_path)) as home:
+        relay = next(
+            int(line.partition(":")[0]) for line in commands.processes_of(tmp_path) if "nerv.network.relay" in line
+        )
+        os.kill(relay, signal.SIGKILL)
+        eventually(
+            lambda: "SandboxChanged" in home.kubectl("get", "events", "-n", "traefik-system", code=None),
+            "Traefik to be started again",
+        )
+        eventually(lambda: home.status()["healthy"], "health after the relay's end")
+        told = home.nerv("open", "traefik").stderr  # asks the dashboard for its certificate, through Traefik
+        assert "https://traefik.nerv.local" in told
+        assert "Traefik version" in home.nerv("logs", "deploy/traefik").stdout
+
+
 def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
     home = Home.at(tmp_path)
     foreground = subprocess.Popen(

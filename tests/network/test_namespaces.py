@@ -19,6 +19,7 @@ from tests.support.nodes import eventually, http_get, needs_namespaces, network
 
 import nerv
 from nerv import process
+from nerv.errors import NervError
 from nerv.network import namespaces
 from nerv.network.driver import DialError, NameTable
 from nerv.network.namespaces import NamespaceNetwork
@@ -193,6 +194,36 @@ async def test_an_address_goes_from_nobody_to_a_pod_and_back(net: NamespaceNetwo
     async with asyncio.timeout(1):
         with pytest.raises(DialError, match="connection refused"):
             await net.dial("10.42.0.5", 8000)
+
+
+async def test_a_relay_that_was_killed_is_started_again_with_all_that_it_knew(net: NamespaceNetwork) -> None:
+    server, outside = await _echo(net)
+    await net.set_routes([Route("10.43.0.7", 80, (outside,))])
+    await net.set_names({"charts.example.org": ("10.43.0.7",)})
+    await net.set_service_names(NameTable({"web.default.svc.cluster.local": ("10.43.0.7",)}))
+    before = net.pid
+    renewed = asyncio.create_task(net.renewed())
+    os.kill(before, signal.SIGKILL)
+    await asyncio.wait_for(renewed, 10)
+    assert net.pid not in (0, before)
+    for name in ("charts.example.org", "web.default.svc.cluster.local", "10.43.0.7"):
+        assert await _says(net, name, 80, b"x") == b"x"
+    pod = await net.add_pod("pod", "10.42.0.5")
+    command = (sys.executable, "-c", _CLIENT_AND_SERVER)
+    run = await processes.start(ContainerSpec(pod, "pod", command, {}, net.config.run_folder.parent / "root"))
+    assert await eventually(lambda: http_get(net, "10.42.0.5", 8000), "the pod's answer") == b"hello"
+    await run.stop(0)
+    server.close()
+
+
+async def test_a_relay_that_ends_again_and_again_is_told_in_one_line(net: NamespaceNetwork) -> None:
+    for _ in range(3):
+        os.kill(net.pid, signal.SIGKILL)
+        await asyncio.wait_for(net.renewed(), 10)
+    os.kill(net.pid, signal.SIGKILL)
+    with pytest.raises(NervError, match=r"has ended 4 times within a minute \(exit code -?\d+\)") as caught:
+        await asyncio.wait_for(net.renewed(), 10)
+    assert "relay.log" in caught.value.hint
 
 
 async def test_the_relay_dies_with_its_parent() -> None:

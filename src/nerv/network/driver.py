@@ -85,6 +85,13 @@ class Network(Protocol):
 
     async def stop(self) -> None: ...
 
+    async def renewed(self) -> None:
+        """Return when the network had died under its pods and stands again: they need networks of their own anew.
+
+        Raises NervError when it cannot be had again. A driver that cannot die never returns.
+        """
+        ...
+
     async def dial(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to a cluster address or name. Raises DialError."""
         ...

@@ -22,6 +22,8 @@ from nerv.network.routes import Outside, Route, Target
 _log = logging.getLogger(__name__)
 _START_TIMEOUT = 10.0
 _STREAM_LIMIT = 1 << 20
+_MOST_DEATHS, _DEATHS_WITHIN = 3, 60.0
+"""So often within so many seconds the relay is started again; more is no accident."""
 
 PACKAGES = Path(nerv.__file__).parent.parent
 """The folder that holds the package `nerv`: programs inside the namespaces run without site-packages."""
@@ -49,7 +51,9 @@ class NamespaceNetwork:
         self._relay: process.Child | None = None
         self._control: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._control_turn = asyncio.Lock()
+        self._routes: list[Route] = []
         self._table: dict[tuple[str, int], tuple[Target, ...]] = {}
+        self._deaths: list[float] = []
         self._names: Mapping[str, tuple[str, ...]] = {}
         self._service_names = NameTable()
         self._turn = 0
@@ -66,6 +70,10 @@ class NamespaceNetwork:
 
     async def start(self) -> None:
         """Make the namespaces and wait until the relay serves. Raises NervError with the remedy where refused."""
+        async with self._control_turn:
+            await self._start()
+
+    async def _start(self) -> None:
         self.config.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for stale in (self.egress_socket, self._control_socket):
             stale.unlink(missing_ok=True)
@@ -103,10 +111,28 @@ class NamespaceNetwork:
             await self._relay.stop(grace=0)
             self._relay = None
 
-    async def wait(self) -> None:
-        """Return when the relay has ended by itself, which takes the whole network with it."""
-        if self._relay:
-            await self._relay.wait()
+    async def renewed(self) -> None:
+        """Return when the relay, which holds the whole network, has ended from outside and a new one serves.
+
+        Raises NervError when it ends again and again, or cannot start any more.
+        """
+        assert self._relay is not None
+        code = await self._relay.wait()
+        now = asyncio.get_running_loop().time()
+        self._deaths = [*(each for each in self._deaths if now - each < _DEATHS_WITHIN), now]
+        if len(self._deaths) > _MOST_DEATHS:
+            raise NervError(
+                f"the cluster's network has ended {len(self._deaths)} times within a minute (exit code {code})",
+                f"its words stand in {self._log_file}; `nerv up` goes on where it was",
+            )
+        _log.warning("the cluster's network was ended from outside (exit code %d); it is made anew", code)
+        async with self._control_turn:  # orders that come meanwhile wait for the new one
+            if self._control:
+                self._control[1].close()
+            self._relay, self._control = None, None
+            await self._start()
+        await self.set_routes(self._routes)
+        await self._send_names()
 
     @property
     def pid(self) -> int:
@@ -145,6 +171,7 @@ class NamespaceNetwork:
         """Replace the table of routes. A place that cannot be listened at is logged and tried again with the next."""
         # DNS is answered by the relay itself at the DNS Service's address.
         kept = [route for route in wanted if (route.address, route.port) != (self.config.dns_address, 53)]
+        self._routes = kept
         self._table = routes.table(kept)
         try:
             await self._order({"do": "routes", "routes": [routes.encode(route) for route in kept]})
@@ -185,10 +212,10 @@ class NamespaceNetwork:
         await self._order({"do": "remove_pod", "name": name})
 
     async def _order(self, order: dict[str, Any]) -> dict[str, Any]:
-        if self._control is None:
-            raise NervError("the cluster's network is not running")
-        reader, writer = self._control
         async with self._control_turn:
+            if self._control is None:
+                raise NervError("the cluster's network is not running")
+            reader, writer = self._control
             writer.write(json.dumps(order).encode() + b"\n")
             try:
                 await writer.drain()

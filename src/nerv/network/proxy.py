@@ -97,6 +97,10 @@ class ProxyNetwork:
         self._servers = [inward, api, socks]
         self._api, self._proxy = api.sockets[0].getsockname(), socks.sockets[0].getsockname()
 
+    async def renewed(self) -> None:
+        """Never: it lives in NERV's own process."""
+        await asyncio.get_running_loop().create_future()
+
     async def stop(self) -> None:
         """End every listener and connection; pods are ended by their nodes."""
         for server in self._servers:

@@ -72,6 +72,10 @@ class NodeAgent:
             if kubelet:
                 await kubelet.stop()
 
+    async def renew_networks(self) -> None:
+        """The cluster's network was made anew: bring every pod of this node into it."""
+        await asyncio.gather(*(worker.renew_network() for worker in list(self.workers.values())))
+
     def _kubelet(self) -> KubeletApi | None:
         config = self.context.config
         return KubeletApi(self.context, config.serving, config.client_ca) if config.serving else None

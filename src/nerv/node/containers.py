@@ -67,6 +67,7 @@ class Container:
         self._resumed = False
         self.rewritten = ""
         """What of its arguments is not as the container says."""
+        self._renewed = False
         self.began = asyncio.Event()
         """Set once the container has started up."""
 
@@ -101,7 +102,9 @@ class Container:
             await self._wait_back_off()
 
     async def _wait_back_off(self) -> None:
-        if self.state.kind != TERMINATED:  # it could not even be created
+        if self._renewed:
+            self._renewed = False
+        elif self.state.kind != TERMINATED:  # it could not even be created
             await self.context.sleep(_CONFIG_RETRY)
         elif self.state.restarts:  # the first restart comes at once, as the kubelet's does
             delay = self._back_off
@@ -226,6 +229,12 @@ class Container:
     def resume(self) -> None:
         """Go on as the state says: what does the container's work did not end with NERV."""
         self._resumed = True
+
+    async def renew(self) -> None:
+        """End a program whose network is gone; it starts again at once, in a new one, as its restart policy says."""
+        if isinstance(self.run, ProcessRun) and not self._stopping:
+            self._renewed = True
+            await self.run.stop(0)
 
     async def stop(self, grace: float, *, quietly: bool = False) -> None:
         """End it for good: the hook, SIGTERM, and SIGKILL when `grace` seconds are over. `quietly` without an event."""

@@ -58,6 +58,10 @@ class Sandbox:
             )
         return self._network
 
+    def forget_network(self) -> None:
+        """The cluster's network was made anew: what is started from now on gets one in it."""
+        self._network = None
+
     async def close(self) -> None:
         """Take the network and the files away."""
         if self._network is not None and not self.on_host:

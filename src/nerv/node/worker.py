@@ -74,6 +74,14 @@ class PodWorker:
         self._gone = True
         self._going.set()
 
+    async def renew_network(self) -> None:
+        """The cluster's network was made anew: programs are started again in it, as the kubelet does after a reboot."""
+        self.sandbox.forget_network()
+        if self.runtime == programs.PROCESS and not self._stopping:
+            text = "Pod sandbox changed, it will be killed and re-created."
+            self.context.events.event(self.pod, "Normal", "SandboxChanged", text)
+            await asyncio.gather(*(each.renew() for each in (*self.init, *self.containers)))
+
     async def refresh_volumes(self) -> None:
         """Bring projected content up to date; only real programs look at it."""
         if self._sandboxed and self.runtime == programs.PROCESS and not self._stopping:

@@ -78,6 +78,7 @@ class Cluster:
         self._started = asyncio.Event()
         self._client: Client | None = None
         self._controllers: list[Controller] = []
+        self._agents: list[NodeAgent] = []
         self._settled = False
 
     @classmethod
@@ -137,10 +138,12 @@ class Cluster:
     async def run(self) -> None:
         """Bring the platform up and keep it until cancelled; then end everything that was started."""
         async with AsyncExitStack() as stack:
-            await self._start(stack)
-            await asyncio.Event().wait()
+            network = await self._start(stack)
+            while True:
+                await network.renewed()
+                await asyncio.gather(*(agent.renew_networks() for agent in self._agents))
 
-    async def _start(self, stack: AsyncExitStack) -> None:
+    async def _start(self, stack: AsyncExitStack) -> NamespaceNetwork:
         plan, state = self._plan, self.folder.state
         run_folder = folders.private_folder(self.folder.run_folder)
         network = await self._start_network(run_folder)
@@ -194,6 +197,7 @@ class Cluster:
         self.note = "Ctrl-C stops it"
         await asyncio.sleep(_SETTLE_SECONDS)
         self._settled = True
+        return network
 
     async def _start_network(self, run_folder: Path) -> Network:
         plan, (choice, asked) = self._plan, self._driver
@@ -283,6 +287,7 @@ class Cluster:
             agent = NodeAgent(
                 NodeContext(config, client, informers, network, table, programs, events, SystemClock(), asyncio.sleep)
             )
+            self._agents.append(agent)
             self._tasks.start(f"node {node.name}", agent.run)
 
     def _run_controller(self, controller: Controller) -> None:
