@@ -24,6 +24,9 @@ def test_kill_9_loses_nothing_and_leaves_no_process(tmp_path: Path) -> None:
         eventually(lambda: commands.processes_of(tmp_path) == [], "all processes to be gone")
 
         home.nerv("up", str(home.folder), "--detach", "--offline")
+        # healthy means that the dashboards answer, also the console's, whose program has only just been started again
+        told = [home.curl(name, "-u", f"admin:{home.password()}") for name in ("flux", "longhorn", "traefik")]
+        assert told == ["200", "200", "302"]
         assert home.status()["healthy"]
         assert home.get("configmap", "kept")["metadata"]["uid"] == uid
         assert {pod["metadata"]["uid"] for pod in home.get("pods", "-A")["items"]} == pods

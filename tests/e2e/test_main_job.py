@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -105,33 +104,11 @@ def test_helm_lists_four_releases_with_history(home: Home) -> None:
     assert [release["status"] for release in history][-1] == "deployed"
 
 
-def _curl(home: Home, name: str, *more: str) -> str:
-    host, port = _published(home)
-    done = home.run(
-        "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}",
-        "--cacert", str(home.folder / ".nerv" / "ca.crt"),
-        "--connect-to", f"{name}.nerv.local:{port}:{host}:{port}",
-        *more, f"https://{name}.nerv.local:{port}/",
-    )  # fmt: skip
-    return done.stdout
-
-
-def _published(home: Home) -> tuple[str, int]:
-    published = json.loads((home.folder / ".nerv" / "published.json").read_text())
-    host, port = published["192.168.1.111"]["443"]
-    return host, port
-
-
-def _password(home: Home) -> str:
-    text = (home.folder.parent / "config" / "nerv" / home.folder.name / "credentials").read_text()
-    return text.strip().splitlines()[-1].partition(":")[2].strip()
-
-
 @pytest.mark.parametrize("name", ["traefik", "longhorn", "flux"])
 def test_dashboards_verify_and_ask_for_a_login(home: Home, name: str) -> None:
-    assert _curl(home, name) == "401"
-    assert _curl(home, name, "-L", "-u", f"admin:{_password(home)}") == "200"
-    assert _curl(home, name, "-u", "admin:wrong") == "401"
+    assert home.curl(name) == "401"
+    assert home.curl(name, "-L", "-u", f"admin:{home.password()}") == "200"
+    assert home.curl(name, "-u", "admin:wrong") == "401"
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs Chromium")
@@ -142,7 +119,7 @@ def test_a_browser_sees_the_live_state(home: Home, tmp_path: Path) -> None:
     from nerv.operations.access import Served
     from nerv.operations.status import Dashboard
 
-    host, port = _published(home)
+    host, port = home.published()
     ca = (home.folder / ".nerv" / "ca.crt").read_text()
     pins = [
         access.served_pin(Served(Dashboard(name, f"{name}.nerv.local", ""), host, port), ca)
@@ -155,7 +132,7 @@ def test_a_browser_sees_the_live_state(home: Home, tmp_path: Path) -> None:
         "--disable-component-update",
         "--disable-gpu",
     ]
-    credentials = {"username": "admin", "password": _password(home)}
+    credentials = {"username": "admin", "password": home.password()}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=arguments, chromium_sandbox=False
@@ -214,7 +191,7 @@ def test_bad_yaml_says_so_and_the_rest_stays_healthy(home: Home) -> None:
     home.commit("Break it")
     eventually(lambda: _condition(home, "ks", "flux-system", "apps").get("reason") == "BuildFailed", "BuildFailed")
     assert all(release["ready"] == "True" for release in home.status()["releases"])
-    assert _curl(home, "traefik") == "401"
+    assert home.curl("traefik") == "401"
     home.git("revert", "--no-edit", "HEAD")
     eventually(lambda: home.status()["healthy"], "health after the revert")
 

@@ -83,6 +83,28 @@ class Home:
         found: dict[str, Any] = json.loads(done.stdout) if done.stdout else {"healthy": False, "stderr": done.stderr}
         return found
 
+    def published(self) -> tuple[str, int]:
+        """Where the ingress' port 443 listens on this machine."""
+        told = json.loads((self.folder / ".nerv" / "published.json").read_text())
+        host, port = told["192.168.1.111"]["443"]
+        return host, port
+
+    def password(self) -> str:
+        """Of the dashboards."""
+        text = (self.folder.parent / "config" / "nerv" / self.folder.name / "credentials").read_text()
+        return text.strip().splitlines()[-1].partition(":")[2].strip()
+
+    def curl(self, name: str, *more: str) -> str:
+        """The status code of a dashboard."""
+        host, port = self.published()
+        done = self.run(
+            "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}",
+            "--cacert", str(self.folder / ".nerv" / "ca.crt"),
+            "--connect-to", f"{name}.nerv.local:{port}:{host}:{port}",
+            *more, f"https://{name}.nerv.local:{port}/",
+        )  # fmt: skip
+        return done.stdout
+
     def pid(self) -> int:
         return int((self.folder / ".nerv" / "lock").read_text())
 

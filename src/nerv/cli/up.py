@@ -194,7 +194,7 @@ async def _until_healthy(platform: PlatformFolder, pid: int, talk_file: Path) ->
         fine = status.healthy or (platform.bare.exists() and status.awaits_bootstrap)
         if fine and platform.healthy_marker.exists():
             return status
-        last = (status.waiting() or ("Flux's first reconciliation",))[0]
+        last = (status.waiting() or ("the dashboards to answer",))[0]
         await asyncio.sleep(0.2)
     raise NervError(
         f"not healthy after {_DETACHED_PATIENCE:.0f} s, it still waits for {last}", f"`nerv status`, log {platform.log}"

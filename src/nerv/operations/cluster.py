@@ -34,6 +34,7 @@ from nerv.node.programs import Programs
 from nerv.operations import authority, bootstrap, engines, images, keys, memory, networking, pki, ports
 from nerv.operations import folder as folders
 from nerv.operations import plan as plans
+from nerv.operations.dashboards import Dashboards
 from nerv.operations.folder import PlatformFolder
 from nerv.operations.plan import Plan
 from nerv.operations.relayed import ConsolePorts
@@ -80,6 +81,7 @@ class Cluster:
         self._controllers: list[Controller] = []
         self._agents: list[NodeAgent] = []
         self._settled = False
+        self._dashboards: Dashboards | None = None
 
     @classmethod
     @asynccontextmanager
@@ -132,8 +134,20 @@ class Cluster:
         empty = self.bare and self.status().awaits_bootstrap
         if not empty and not await authority.write(self._client, self.folder.ca_file, self._plan.authority_secret):
             return False
+        if not await self._dashboards_answer():
+            return False
         self.folder.healthy_marker.touch(mode=0o600)
         return True
+
+    async def _dashboards_answer(self) -> bool:
+        assert self._dashboards is not None
+        address = next((each.address for each in self.status().addresses if 443 in each.ports), "")
+        if not self._plan.dashboards or (address and await self._dashboards.answer(address)):
+            self.note = "Ctrl-C stops it"
+            return True
+        waiting = (f"{host} ({problem})" for host, problem in self._dashboards.waiting.items())
+        self.note = f"waiting for the dashboards to answer: {', '.join(waiting)}"
+        return False
 
     async def run(self) -> None:
         """Bring the platform up and keep it until cancelled; then end everything that was started."""
@@ -148,6 +162,7 @@ class Cluster:
         run_folder = folders.private_folder(self.folder.run_folder)
         network = await self._start_network(run_folder)
         stack.push_async_callback(network.stop)
+        self._dashboards = Dashboards(network.dial, plan.dashboards, self.folder.ca_file, keys.credentials(plan.name))
 
         self.note = "starting the API server"
         identity = pki.load(state / "pki", service_address=plan.api_address, cluster_domain=plan.cluster_domain)

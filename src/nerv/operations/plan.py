@@ -11,6 +11,7 @@ from pathlib import Path
 from nerv.components import catalog, cert_manager, definition, longhorn, metallb, traefik
 from nerv.components.catalog import Platform
 from nerv.components.cert_manager import resources as cert_manager_resources
+from nerv.components.longhorn import resources as longhorn_resources
 from nerv.components.site import Program
 from nerv.mirror import ChartOrigin
 from nerv.operations.bootstrap import Repository
@@ -48,6 +49,8 @@ class Plan:
     programs: tuple[Program, ...]
     authority_secret: tuple[str, str]
     """namespace and name of the Secret of the dashboards' certificate authority"""
+    dashboards: tuple[str, ...]
+    """host names that answer on this machine once everything is ready"""
     cluster_domain: str = CLUSTER_DOMAIN
 
     @property
@@ -91,8 +94,16 @@ def of(platform: Platform) -> Plan:
         cluster_path=platform.cluster_path,
         charts=charts(),
         programs=tuple(program for component in catalog.enabled(platform) for program in component.programs),
+        dashboards=dashboards(platform),
         authority_secret=(cert_manager_resources.NAMESPACE, cert_manager_resources.issuer(platform.name)),
     )
+
+
+def dashboards(platform: Platform) -> tuple[str, ...]:
+    """Longhorn's own pages are the console's here, so that without the console nobody serves them."""
+    console = platform.spec.components.console.enabled
+    found = (each for each in catalog.served(platform) if console or each.namespace != longhorn_resources.NAMESPACE)
+    return tuple(platform.host(each.label) for each in found)
 
 
 def _node(node: Node) -> NodePlan:
