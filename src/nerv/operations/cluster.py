@@ -157,7 +157,7 @@ class Cluster:
                 await network.renewed()
                 await asyncio.gather(*(agent.renew_networks() for agent in self._agents))
 
-    async def _start(self, stack: AsyncExitStack) -> NamespaceNetwork:
+    async def _start(self, stack: AsyncExitStack) -> Network:
         plan, state = self._plan, self.folder.state
         run_folder = folders.private_folder(self.folder.run_folder)
         network = await self._start_network(run_folder)
