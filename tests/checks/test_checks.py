@@ -5,46 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.support import platforms
+from tests.support import platforms, trees
+from tests.support.trees import ENCRYPTED
 
 from nerv import checks
 from nerv.checks import repository
-from nerv.components import definition
-from nerv.components.catalog import Platform
-from nerv.rendering import secrets
 from nerv.rendering.folders import Tree
 from nerv.rendering.tree import tree
 
-ENCRYPTED = "ENC[AES256_GCM,data:aaaa,iv:bbbb,tag:cccc,type:str]"
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPg6qr6LGnkxZH2/+rFcc3ayn49XeRKP9Qo9GstnO5lo ada"
-PLATFORM = definition.parse(
-    platforms.SMALL.replace("  network:", f"  nixos: {{sshKeys: [{KEY}]}}\n  network:", 1).encode()
-)
+PLATFORM = trees.platform()
 HOST = platforms.public(PLATFORM).recipient("nerv-1")
 Change = Callable[[Tree], None]
-
-
-def whole(platform: Platform = PLATFORM) -> Tree:
-    """The rendered repository with its encrypted files."""
-    public = platforms.public(platform)
-    cluster, *hosts = secrets.groups(platform, public)
-    made = tree(platform, public)
-    for file in secrets.logins(platform):
-        made[file.path] = (
-            f"apiVersion: v1\nkind: Secret\nmetadata: {{name: {file.name}, namespace: {file.namespace}}}\n"
-            f"stringData: {{users: '{ENCRYPTED}'}}\n{metadata(cluster)}"
-        )
-    for path, group in zip(secrets.host_files(platform), hosts, strict=True):
-        keys = ("k3s-token", "k3s-agent-token", "flux-sops-age", "flux-git-login")
-        made[path] = "".join(f"{key}: {ENCRYPTED}\n" for key in keys) + metadata(group)
-    return made
-
-
-def metadata(group: secrets.Group) -> str:
-    """What sops leaves in a file of the group."""
-    readers = "".join(f"  - recipient: {recipient}\n" for recipient in group.recipients)
-    rule = f"  encrypted_regex: {group.encrypted}\n" if group.encrypted else ""
-    return f"sops:\n  age:\n{readers}  mac: {ENCRYPTED}\n{rule}"
 
 
 def replace(path: str, old: str, new: str) -> Change:
@@ -72,7 +43,7 @@ def remove(path: str) -> Change:
 
 
 def found(change: Change) -> list[str]:
-    files = whole()
+    files = trees.whole(PLATFORM)
     change(files)
     return [str(problem) for problem in checks.run(PLATFORM, repository.from_files(files))]
 
@@ -91,7 +62,7 @@ CONSOLE = "apps-config/console/kustomization.yaml"
 @pytest.mark.parametrize("name", ["nerv", "many-nodes"])
 def test_examples_have_nothing_wrong(name: str) -> None:
     platform = platforms.example(name)
-    found = checks.run(platform, repository.from_files(whole(platform)))
+    found = checks.run(platform, repository.from_files(trees.whole(platform)))
     # no SSH key stands in an example: it runs here, and must not be installed so
     assert [(problem.severity, problem.message.partition(" to ")[0]) for problem in found] == [
         ("undeployable", "nobody could log in")

@@ -175,7 +175,7 @@ ERRORS = {
     "let f = x: f x; in f 1": "infinite recursion, or nested too deeply",
     "let f = x: 1 + builtins.foldl' (a: b: f b) 0 [ x ]; in f 1": "infinite recursion, or nested too deeply",
     "builtins.head [ ]": "nixos/flake.nix:1:1: position 0 is outside a list of 0",
-    "import ./missing.nix": "nixos/flake.nix:1:1: nixos/missing.nix does not exist",
+    "import ./missing.nix": "nixos/flake.nix:1:1: nixos/missing.nix is not in the repository",
     "import /etc/nixos/configuration.nix": "nixos/flake.nix:1:1: /etc/nixos/configuration.nix stands outside the "
     "repository: a flake cannot read it",
     "<nixpkgs>": "nixos/flake.nix:1:1: `<nixpkgs>` depends on the machine: a flake cannot use it",

@@ -49,7 +49,7 @@ WRONG = {
     "{ a = 1 }": "1:9: not valid Nix: unexpected `}` (expected `;`)",
     "{\n  a = [ 1;\n}": "2:10: not valid Nix: unexpected `;`",
     "{\n  a = 1;\n\n# end": "4:6: ends too early (something is not closed)",
-    '{ é = "é"; }': '1:3: not valid Nix: unexpected `é = "é"; }`',
+    '{ é = "é"; }': "1:3: not valid Nix: unexpected `é`",
     '{ a = "é"; b = ]; }': "1:16: not valid Nix: unexpected `]`",
     "": "1:1: ends too early (something is not closed)",
     "{ a = 1;\n  b.c = 1;\n  a = 2; }": "3:3: `a` is set twice (first in line 1)",

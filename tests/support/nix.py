@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import shutil
 import subprocess
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from hypothesis import strategies as st
 
+from nerv import documents
+from nerv.checks.nixos import options, packages
 from nerv.nix.expressions import (
     Apply,
     Assert,
@@ -30,6 +35,7 @@ from nerv.nix.expressions import (
     Variable,
     With,
 )
+from nerv.nix.values import EvaluationError
 
 needs_nix = pytest.mark.skipif(
     shutil.which("nix-instantiate") is None, reason="needs nix-instantiate (Debian: nix-bin)"
@@ -167,3 +173,34 @@ def _binding(binding: Binding | Inherit) -> Binding | Inherit:
     if isinstance(binding, Inherit):
         return replace(binding, source=_default(binding.source))
     return Binding(tuple(map(normal_name, binding.names)), normal(binding.value))
+
+
+_CHECK = pathlib.Path(__file__).parent / "nix-instantiate" / "check.nix"
+
+
+def evaluated(files: Mapping[str, str], folder: pathlib.Path, paths: Iterable[str] = ()) -> dict[str, Any]:
+    """Hosts of a repository's flake as real Nix evaluates them with the small module system beside this file.
+
+    `paths`: options whose values are wanted. Raises EvaluationError with what Nix says.
+    """
+    root = folder / "repository"
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
+    table = folder / "options.json"
+    table.write_bytes(documents.dump_json(options.table()))
+    arguments = (
+        *("--eval", "--strict", "--json", str(_CHECK), "--arg", "flake", str(root / "nixos")),
+        *("--arg", "options", str(table), "--argstr", "packages", " ".join(sorted(packages.known()))),
+        *("--argstr", "paths", " ".join(paths)),
+    )
+    done = subprocess.run(
+        ["nix-instantiate", *arguments],
+        text=True,
+        capture_output=True,
+        check=False,
+        env={**os.environ, "NIX_REMOTE": "dummy://"},
+    )
+    if done.returncode:
+        raise EvaluationError(done.stderr)
+    return cast("dict[str, Any]", documents.load_json(done.stdout))

@@ -28,19 +28,21 @@ class Evaluator:
         self.files = files
         self._folders = {""} | {parent for path in files for parent in _parents(path)}
         self._values: dict[str, object] = {}
+        self._read: set[str] = set()
         self._globals = Environment(builtins.make(self), None)
         self._scope = Scope(frozenset(self._globals.names), None)
 
     def file(self, path: str) -> object:
         """The value of a file, by its path in the repository. Raises EvaluationError, ProblemsError."""
         if path not in self._values:
+            self._read.add(path)
             source = parse.read(self.files[path], path)
             self._values[path] = self.source(source)
         return self._values[path]
 
     def read(self) -> frozenset[str]:
-        """The files that were evaluated so far."""
-        return frozenset(self._values)
+        """The files that were asked for so far, the wrong ones too."""
+        return frozenset(self._read)
 
     def source(self, source: Source) -> object:
         """The value of an expression that was read. Raises ProblemsError for names that are bound nowhere."""
@@ -60,7 +62,7 @@ class Evaluator:
         if inside in self._folders:
             inside = posixpath.join(inside, "default.nix")
         if inside not in self.files:
-            raise EvaluationError(f"{inside or '.'} does not exist")
+            raise EvaluationError(f"{inside or '.'} is not in the repository")
         return inside
 
     def inside(self, path: object) -> str:
@@ -84,7 +86,7 @@ class Evaluator:
     def listed(self, inside: str) -> Mapping[str, str]:
         """Names in a folder, and what they are. Raises EvaluationError."""
         if inside not in self._folders:
-            raise EvaluationError(f"folder {inside} does not exist")
+            raise EvaluationError(f"folder {inside} is not in the repository")
         under = f"{inside}/" if inside else ""
         found = {path[len(under) :].split("/")[0] for path in self.files if path.startswith(under)}
         return {name: "directory" if under + name in self._folders else "regular" for name in sorted(found)}
@@ -93,7 +95,7 @@ class Evaluator:
         """The text of a file. Raises EvaluationError."""
         inside = self.inside(path)
         if inside not in self.files:
-            raise EvaluationError(f"{inside} does not exist")
+            raise EvaluationError(f"{inside} is not in the repository")
         return self.files[inside]
 
 

@@ -93,7 +93,7 @@ def _syntax(source: Source, text: str, said: str) -> Problem:
         missing = re.search(r"wanted any of \[([A-Z_]+)\]", said)
         hint = f"expected {_TOKENS[missing[1]]}" if missing and missing[1] in _TOKENS else "something is not closed"
         return source.problem(source.text.end, "ends too early", hint)
-    token = text.encode()[int(found[1]) : int(found[2])].decode(errors="replace").strip().split("\n")[0][:40]
+    token = text.encode()[int(found[1]) : int(found[2])].decode(errors="replace").split()[0][:40]
     return source.problem(int(found[1]), f"not valid Nix: unexpected `{token}`", hint)
 
 

@@ -53,13 +53,30 @@ class Host:
         found = self.get(path)
         return found if isinstance(found, Set) else {}
 
-    def problem(self, path: str, message: str, hint: str = "", severity: Severity = "error") -> Problem:
-        """A finding about an option, where it is set (or the longest part of its path that is); else of the host."""
+    def known(self, path: str) -> bool:
+        """Whether an option could be evaluated."""
+        marker = object()
+        return self.get(path, marker) is not marker
+
+    def is_set(self, path: str) -> bool:
+        """Whether a module says something of an option."""
+        return tuple(path.split(".")) in self.configuration.merging.set_at
+
+    def problem(
+        self, path: str, message: str, hint: str = "", severity: Severity = "error", *, value: object = None
+    ) -> Problem:
+        """A finding about an option, where it is set (or the longest part of its path that is); else of the host.
+
+        `value`: what is wrong with it, so that the definition that says it is shown.
+        """
         names = tuple(path.split("."))
         for length in range(len(names), 0, -1):
-            definition = self.configuration.merging.set_at.get(names[:length])
-            if definition and definition.place:
-                source, offset = definition.place
+            found = self.configuration.merging.set_at.get(names[:length], [])
+            chosen = next(
+                (d for d in found if value is not None and _says(d.value, value)), found[0] if found else None
+            )
+            if chosen and chosen.place:
+                source, offset = chosen.place
                 return Problem(source.file, *source.text.place(offset), message, hint, severity)
         return Problem(self.file, 0, 0, f"{self.name}: {message}" if self.file == FLAKE else message, hint, severity)
 
@@ -67,6 +84,10 @@ class Host:
         """The value of an option that is a list, its items forced; those that cannot be known are left out."""
         found = self.get(path)
         return forced(found) if isinstance(found, list) else []
+
+
+def _says(definition: object, value: object) -> bool:
+    return definition == value or (isinstance(definition, list) and value in forced(definition))
 
 
 def forced(values: list[object]) -> list[object]:

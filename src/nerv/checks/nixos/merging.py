@@ -44,8 +44,8 @@ class Merging:
 
     def __init__(self, report: Report, submodule: Submodule, config: defaults.Config, *, foreign: bool) -> None:
         self.report = report
-        self.set_at: dict[Names, Definition] = {}
-        """The first definition that counts, by option."""
+        self.set_at: dict[Names, list[Definition]] = {}
+        """The definitions that count, by option."""
         self._config = config
         self.foreign = foreign
         """Whether modules take part that are not known here: unknown options may be theirs."""
@@ -65,6 +65,11 @@ class Merging:
         made = later(compute)
         self._waiting.append((made, definition))
         return made
+
+    def _named(self, path: Names, wanted: Type, live: list[Definition]) -> Thunk:
+        """A value under a name that its module chose."""
+        self.set_at[path] = live
+        return self._later(partial(self.merge, path, wanted, live), live[0])
 
     # --- groups and options
 
@@ -95,7 +100,7 @@ class Merging:
             for name in unknown:
                 live = self._live(named[name])
                 if live:
-                    values[name] = self._later(partial(self.merge, (*path, name), inner, live), live[0])
+                    values[name] = self._named((*path, name), inner, live)
         return values
 
     def _is_group(self, path: Names, definition: Definition) -> bool:
@@ -115,7 +120,7 @@ class Merging:
         wanted: Type = option["t"]
         live = self._live(given)
         if live:
-            self.set_at[path] = live[0]
+            self.set_at[path] = live
             value = self.merge(path, wanted, live)
         elif (found := defaults.computed(path, self._config)) is not None:
             value = found[0]
@@ -194,7 +199,7 @@ class Merging:
         for name in dict.fromkeys(n for definition in pushed for n in definition.value):  # type: ignore[attr-defined]
             live = self._live(of_name(pushed, name))
             if live:
-                values[name] = self._later(partial(self.merge, (*path, name), wanted[1], live), live[0])
+                values[name] = self._named((*path, name), wanted[1], live)
         return values
 
     def _table_submodule(self, path: Names, wanted: Type, given: list[Definition]) -> object:

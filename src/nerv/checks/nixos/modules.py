@@ -20,7 +20,6 @@ from nerv.nix.evaluate import Evaluator
 from nerv.nix.values import (
     Closure,
     EvaluationError,
-    NotModelled,
     Partial,
     Path,
     Place,
@@ -89,9 +88,9 @@ class Modules:
         loaded: list[Module] = []
         foreign = False
         while waiting:
-            module, named_in = waiting.pop(0)
+            module, name = waiting.pop(0)
             try:
-                module, name = self._opened(module, named_in, seen)
+                module, name = self._opened(module, name, seen)
                 if isinstance(module, Unmodelled):
                     foreign = True
                     said = f"not evaluated: module {module.what}, so options that it may declare are not checked"
@@ -101,11 +100,12 @@ class Modules:
                     loaded.append(made)
                     waiting += ((inner, name) for inner in made.imports)
             except ProblemsError as error:
+                foreign = True
                 for problem in error.problems:
                     self.report.found[problem] = None
             except EvaluationError as error:
-                foreign = foreign or isinstance(error, NotModelled)
-                self.report.failed(error, named_in)
+                foreign = True
+                self.report.failed(error, name)
         return loaded, foreign
 
     def _opened(self, module: object, file: str, seen: set[str]) -> tuple[object, str]:

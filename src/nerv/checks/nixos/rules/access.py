@@ -23,7 +23,7 @@ def lockout(_platform: Platform, flake: Flake, _repository: Repository) -> Itera
             yield host.problem(f"{_SSH}.enable", said)
             continue
         yield from _port(host)
-        if not any(_may_enter(host, name) for name in host.set("users.users")):
+        if host.known("users.users") and not any(_may_enter(host, name) for name in host.set("users.users")):
             closed.append(host)
     if closed:
         names = ", ".join(host.name for host in closed)

@@ -30,7 +30,7 @@ def declared(_platform: Platform, flake: Flake, _repository: Repository) -> Iter
         devices: dict[object, str] = {}
         for name in host.set(_DISKS):
             path = f"{_DISKS}.{name}"
-            if not _is_set(host, f"{path}.type"):
+            if not host.is_set(f"{path}.type"):
                 yield host.problem(path, f"{path} has no type: disko asks for it", 'set type = "disk"')
             if not isinstance(host.get(f"{path}.content"), Set):
                 yield host.problem(
@@ -116,10 +116,6 @@ def _value(values: object, name: str) -> object:
     if not isinstance(values, Mapping) or name not in values:
         return None
     return next(iter(forced([values[name]])), None)
-
-
-def _is_set(host: Host, path: str) -> bool:
-    return (*path.split("."),) in host.configuration.merging.set_at
 
 
 def initiators(_platform: Platform, flake: Flake, _repository: Repository) -> Iterator[Problem]:

@@ -15,6 +15,8 @@ _K3S = "services.k3s"
 def clusters(_platform: Platform, flake: Flake, _repository: Repository) -> Iterator[Problem]:
     """Exactly one server starts the cluster; the others join it."""
     running = [host for host in flake.hosts if host.get(f"{_K3S}.enable") is True]
+    if any(host.get(f"{_K3S}.role") not in ("server", "agent") for host in running):
+        return  # reported as a wrong type; who would join whom cannot be said
     servers = [host for host in running if host.get(f"{_K3S}.role") == "server"]
     starting = [host for host in servers if host.get(f"{_K3S}.clusterInit") is True]
     for host in starting[1:]:
@@ -27,8 +29,9 @@ def clusters(_platform: Platform, flake: Flake, _repository: Repository) -> Iter
         yield servers[0].problem(f"{_K3S}.role", said, f"set it on {servers[0].name}")
     if running and not servers:
         yield Problem(FLAKE, 0, 0, f'no host has {_K3S}.role = "server"', "one server must start the cluster")
+    first = starting or servers[:1]
     for host in running:
-        yield from _joining(host, starting=host in starting)
+        yield from _joining(host, starting=host in first)
 
 
 def _joining(host: Host, *, starting: bool) -> Iterator[Problem]:

@@ -45,7 +45,7 @@ def _flags(host: Host) -> Iterator[Problem]:
         for name in _TOKEN_FLAGS:
             if flag.startswith(name):
                 said = f"services.k3s.extraFlags holds the value of `{name[:-1]}`, which goes into the store: {_STORE}"
-                yield host.problem("services.k3s.extraFlags", said, "use the flag that takes a file")
+                yield host.problem("services.k3s.extraFlags", said, "use the flag that takes a file", value=flag)
 
 
 def _words(host: Host) -> list[str]:
@@ -75,17 +75,19 @@ def token_files(_platform: Platform, flake: Flake, _repository: Repository) -> I
     for host in flake.hosts:
         declared = {host.get(f"sops.secrets.{name}.path") for name in host.set("sops.secrets")}
         declared |= {host.get(f"sops.templates.{name}.path") for name in host.set("sops.templates")}
-        given = [("services.k3s.tokenFile", host.get("services.k3s.tokenFile"))]
+        file = host.get("services.k3s.tokenFile")
+        given: list[tuple[str, object, object]] = [("services.k3s.tokenFile", file, file)]
         for flag in _words(host):
             name, _, path = flag.partition("=")
             if f"{name}=" in _FILE_FLAGS:
-                given.append(("services.k3s.extraFlags", path))
-        for option, value in given:
+                given.append(("services.k3s.extraFlags", path, flag))
+        for option, value, said_by in given:
             if isinstance(value, Path) or (isinstance(value, str) and value.startswith("/nix/store/")):
                 yield host.problem(option, f"{option} names a file in the store: {_STORE}", "use a secret of sops")
-            elif value is not None and value not in declared:
+            elif isinstance(value, str) and value.startswith("/") and value not in declared:
                 said = f"{option} is {value}, which is the path of no secret in sops.secrets"
-                yield host.problem(option, said, "declare the secret, and use config.sops.secrets.NAME.path")
+                hint = "declare the secret, and use config.sops.secrets.NAME.path"
+                yield host.problem(option, said, hint, value=said_by)
 
 
 def readable(_platform: Platform, flake: Flake, repository: Repository) -> Iterator[Problem]:
@@ -114,7 +116,7 @@ def readable(_platform: Platform, flake: Flake, repository: Repository) -> Itera
 def _file(host: Host, name: str, repository: Repository) -> tuple[str, list[Problem]]:
     """The file of a secret in the repository; empty where there is none."""
     option = f"sops.secrets.{name}.sopsFile"
-    where = option if (*option.split("."),) in host.configuration.merging.set_at else "sops.defaultSopsFile"
+    where = option if host.is_set(option) else "sops.defaultSopsFile"
     value = host.get(option)
     text = value.text if isinstance(value, Path) else value
     if text is None:

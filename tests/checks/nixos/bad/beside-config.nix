@@ -1,0 +1,4 @@
+{
+  config.time.hardwareClockInLocalTime = true;
+  services.fstrim.enable = true;
+}

@@ -1,0 +1,6 @@
+{ config, lib, ... }:
+{
+  config = lib.mkIf config.services.k3s.enable {
+    time.timeZone = "Europe/Berlin";
+  };
+}

@@ -1,0 +1,11 @@
+{ lib, ... }:
+{
+  disko.devices.disk.data.device = "/dev/sda";
+  boot.loader.grub = { enable = lib.mkForce true; device = "/dev/sda"; };
+  boot.loader.systemd-boot.enable = lib.mkForce false;
+  disko.devices.disk.old = {
+    type = "disk";
+    device = "/dev/sdb";
+    content = { type = "gpt"; partitions.boot = { size = "1M"; type = "EF02"; }; };
+  };
+}

@@ -1,0 +1,4 @@
+{ config, ... }:
+{
+  services.fstrim.enable = !config.services.fstrim.enable;
+}

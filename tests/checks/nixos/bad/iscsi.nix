@@ -1,0 +1,4 @@
+{ lib, ... }:
+{
+  services.openiscsi.name = lib.mkForce "";
+}

@@ -1,0 +1,4 @@
+{ username, ... }:
+{
+  users.users.${username}.isNormalUser = true;
+}

@@ -1,0 +1,4 @@
+{ config, ... }:
+{
+  warnings = config.services.fstrimm.enable;
+}

@@ -1,0 +1,2 @@
+{ systemd.services.a = { serviceConfig = { StartLimitIntervalSec = 0; After = "network.target"; WantedBy = "multi-user.target"; };
+    requires = [ "sops-install-secrets.service" ]; }; }

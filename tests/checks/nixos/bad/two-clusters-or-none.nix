@@ -1,0 +1,4 @@
+{ lib, ... }:
+{
+  services.k3s.clusterInit = lib.mkForce false;
+}

@@ -1,0 +1,3 @@
+{ lib, ... }: {
+  environment.systemPackages = optional true "x";
+}
