@@ -8,12 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from nerv.checks import custom_resources, flux, kustomizations, namespaces, network, routes, secrets
-from nerv.checks.nixos import proof
 from nerv.checks.repository import Repository
 from nerv.components.catalog import Platform
 from nerv.errors import Problem
 
 Check = Callable[[Platform, Repository], Iterable[Problem]]
+
+
+def _machines(platform: Platform, repository: Repository) -> Iterable[Problem]:
+    """Hosts of the flake, and rules over them."""
+    from nerv.checks.nixos import proof  # Nix and its options: only checking needs them, `nerv up` does not
+
+    return proof.hosts(platform, repository)
+
 
 CHECKS: tuple[Check, ...] = (
     secrets.plaintext,
@@ -31,7 +38,7 @@ CHECKS: tuple[Check, ...] = (
     namespaces.pod_security,
     routes.references,
     network.reachable,
-    proof.hosts,
+    _machines,
 )
 
 

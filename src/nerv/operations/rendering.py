@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nerv import checks, documents
-from nerv.checks import repository
+from nerv.checks import nix_parser, repository
 from nerv.components import definition
 from nerv.components.catalog import Platform
 from nerv.errors import NervError, Problem, ProblemsError
@@ -203,7 +203,10 @@ def check(folder: PlatformFolder) -> list[Problem]:
     Raises ProblemsError where the definition itself is wrong: what follows from it cannot be judged then.
     """
     platform = definition.load(folder.definition)
-    found = checks.run(platform, repository.read(folder.root))
+    read = repository.read(folder.root)
+    found = checks.run(platform, read)
+    if not any(problem.file.endswith(".nix") for problem in found):
+        found += nix_parser.parsed(folder.root, sorted(path for path in read.files if path.endswith(".nix")))
     if not (folder.root / manifest.FILE).exists():
         found.append(Problem(manifest.FILE, 0, 0, "nothing is rendered yet", "run `nerv render`"))
     else:
