@@ -16,6 +16,7 @@ import asyncio
 import ctypes
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -144,7 +145,8 @@ class Machine:
 
     def restart_sshd(self) -> None:
         """Every connection ends; new ones are taken again at once."""
-        self.shell("rm -f /run/sshd-up; kill -HUP 1")
+        self.path("/run/sshd-up").unlink()
+        os.kill(self.init, signal.SIGHUP)
         self.wait_for_sshd()
 
     def wait_for_sshd(self) -> None:
@@ -237,8 +239,10 @@ class Lan:
         _ip(process.pid, "address", "add", f"{address}/{self.prefix}", "dev", "eth0")
         _ip(process.pid, "link", "set", "eth0", "up")
         _ip(process.pid, "route", "add", "default", "via", self.address)
+        for program in (PROGRAMS / "machine").iterdir():
+            made.write(f"/usr/local/bin/{program.name}", program.read_text(), 0o755)
         for place, text in (files or {}).items():
-            made.write(place, text, 0o755 if place.startswith("/usr/local/") else 0o644)
+            made.write(place, text)
         process.stdin.write("go\n")
         process.stdin.flush()
         made.wait_for_sshd()

@@ -90,14 +90,14 @@ class InstallationError(NervError):
 class _Progress:
     """Where a run is, by what it has said so far."""
 
-    patience: float
+    limit: Callable[[Phase], float]
     phase: Phase = BEGIN
     since: float = field(default_factory=time.monotonic)
     kept: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
 
     @property
     def left(self) -> float:
-        return self.since + self.phase.seconds * self.patience - time.monotonic()
+        return self.since + self.limit(self.phase) - time.monotonic()
 
     def take(self, line: str) -> bool:
         """Note a line; True when a phase begins with it."""
@@ -130,8 +130,11 @@ async def run(
     say: Callable[[str], None],
     log: Callable[[str], None],
     patience: float = 1.0,
+    limits: Mapping[str, float] | None = None,
 ) -> None:
-    """Run nixos-anywhere to its end. `say` gets each phase, `log` each line. `patience` stretches every limit.
+    """Run nixos-anywhere to its end. `say` gets each phase, `log` each line.
+
+    `patience` stretches every limit; `limits` (title -> seconds) replaces single ones.
 
     Raises InstallationError with the phase, the known causes and the last lines.
     """
@@ -142,19 +145,20 @@ async def run(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    progress = _Progress(patience)
+    replaced = limits or {}
+    progress = _Progress(lambda phase: replaced.get(phase.title, phase.seconds) * patience)
     try:
         await _follow(child, progress, say, log)
         # ssh masters and ssh-copy-id may outlive it and hold its output
         code = await asyncio.wait_for(child.wait(), max(progress.left, 1.0))
     except TimeoutError:
-        limit = f"{progress.phase.seconds * patience:.0f} s" if progress.phase.seconds * patience >= 1 else "its limit"
-        raise _failure(progress, f"not done within {limit}: {progress.phase.stall}") from None
+        limit = progress.limit(progress.phase)
+        raise _failure(progress, f"not done within {limit:g} s: {progress.phase.stall}") from None
     finally:
         child.signal(signal.SIGTERM)
         await child.stop()
     if code:
-        raise _failure(progress, f"`{command[0]}` ended with exit code {code}") from ProcessError(
+        raise _failure(progress, f"`{Path(command[0]).name}` ended with exit code {code}") from ProcessError(
             list(command), code, "\n".join(progress.kept)
         )
 
