@@ -108,11 +108,19 @@ async def host_keys(target: Target, timeout: float = CONNECT_SECONDS) -> list[Ho
             continue
         except OSError as error:
             raise _unreachable(target, error, timeout) from None
+        finally:
+            await _settled()
         if key is not None:
             found.append(HostKey.of(key))
     if not found:
         raise _unreachable(target, refused, timeout)
     return found
+
+
+async def _settled() -> None:
+    """Let asyncssh close the socket of an ended connection, which takes it some turns of the loop."""
+    for _ in range(4):
+        await asyncio.sleep(0)
 
 
 def _unreachable(target: Target, error: Exception, timeout: float) -> Unreachable:
@@ -160,6 +168,8 @@ async def connect(
         raise LoginRefused(f"{access.identity or 'an SSH key'} cannot be used: {error}", "`ssh-add` it") from None
     except (OSError, asyncssh.Error) as error:
         raise _unreachable(target, error, timeout) from None
+    finally:
+        await _settled()
 
 
 class Remote:
@@ -171,6 +181,7 @@ class Remote:
         self.access = access
         self._elevate = elevate
         self._connection: asyncssh.SSHClientConnection | None = None
+        self._connecting = asyncio.Lock()
 
     def elevated(self, program: str) -> Remote:
         """The same machine, commands run as root through `program` (`sudo`, `doas`; "": they already are)."""
@@ -189,6 +200,7 @@ class Remote:
             connection.close()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(connection.wait_closed(), _CLOSE_SECONDS)
+            await _settled()
 
     def _abort(self) -> None:
         connection, self._connection = self._connection, None
@@ -197,10 +209,11 @@ class Remote:
 
     async def connection(self) -> asyncssh.SSHClientConnection:
         """A live connection. Raises SshError."""
-        if self._connection is None or self._connection.is_closed():
-            await self.close()
-            self._connection = await connect(self.target, self.trusted, self.access)
-        return self._connection
+        async with self._connecting:
+            if self._connection is None or self._connection.is_closed():
+                await self.close()
+                self._connection = await connect(self.target, self.trusted, self.access)
+            return self._connection
 
     async def run(self, command: str, *, input: str = "", check: bool = True, timeout: float = 60.0) -> Completed:
         """Run a shell command to its end. Raises CommandFailed when `check` is set, SshError otherwise."""

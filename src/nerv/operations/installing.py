@@ -86,13 +86,16 @@ def _preflight(deploy: Deploy) -> Step:
             f"ls -d /sys/firmware/efi; lsblk {system}; date; cat /proc/sys/kernel/kexec_load_disabled'",
         ),
         partial(_run_preflight, deploy),
-        always=True,
+        # looked at anew until there is nothing left to be spared
+        partial(_is_installed, deploy),
     )
 
 
+async def _is_installed(deploy: Deploy) -> bool:
+    return "install" in deploy.record.finished
+
+
 async def _run_preflight(deploy: Deploy) -> None:
-    if "install" in deploy.record.finished:
-        return
     found = await readiness.local(deploy.folder, deploy.platform, deploy.node, deploy.options.build_on)
     if deploy.remote_checks:
         found += await deploy.remote_checks()

@@ -10,9 +10,7 @@ from nerv.deploy.trust import HostKey
 from nerv.operations import machine_health
 from nerv.operations.deployment import Deploy
 from nerv.operations.kubeconfigs import fetch, kubeconfig_file, require
-
-FLUX_UNIT = "flux-bootstrap"
-"""the systemd unit of nixos/modules/flux-bootstrap.nix"""
+from nerv.rendering.nixos.bootstrap import UNIT
 
 
 def steps(deploy: Deploy) -> tuple[Step, ...]:
@@ -90,14 +88,14 @@ def _flux(deploy: Deploy) -> Step:
     return Step(
         "flux",
         "the machine installs Flux, which reconciles the repository from then on",
-        (f"{deploy.pasted_ssh} {deploy.new_target.login} journalctl -fu {FLUX_UNIT}",),
+        (f"{deploy.pasted_ssh} {deploy.new_target.login} journalctl -fu {UNIT}",),
         partial(_run_flux, deploy),
     )
 
 
 async def _run_flux(deploy: Deploy) -> None:
     async with deploy.new_system() as remote:
-        await waiting.finished(remote, FLUX_UNIT, deploy.waits, deploy.say, deploy.waits.flux)
+        await waiting.finished(remote, UNIT, deploy.waits, deploy.say, deploy.waits.flux)
 
 
 def _health(deploy: Deploy) -> Step:
