@@ -30,6 +30,7 @@ NEEDS = {
     "systemd-analyze": "systemd",
     "sshd": "openssh-server",
     "ssh": "openssh-client",
+    "age-keygen": "age",
     "ip": "iproute2",
     "ping": "iputils-ping",
 }

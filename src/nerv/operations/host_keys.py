@@ -95,10 +95,11 @@ def extra_files(name: str, node: str) -> Iterator[Path]:
 
 
 def _public(name: str, node: str, root: Path) -> str | None:
-    """A node's public key: the repository's, which must be one of those here where there are any."""
+    """A node's public key: the repository's, which must be one of those here where there are any. A replacement that
+    was begun goes on."""
     committed = _committed(root / secrets.key_file(node))
     own = {}
-    for path in (file_of(name, node), next_of(name, node)):
+    for path in (next_of(name, node), file_of(name, node)):
         pem = _read(path)
         if pem is not None:
             own[path] = _line(path, pem, node)
@@ -109,7 +110,7 @@ def _public(name: str, node: str, root: Path) -> str | None:
             f"{root / secrets.key_file(node)} is not the key in {file_of(name, node)}",
             "where it was replaced elsewhere, remove yours; else take the file from Git",
         )
-    return committed
+    return own.get(next_of(name, node), committed)
 
 
 def _committed(path: Path) -> str | None:

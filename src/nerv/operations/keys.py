@@ -133,6 +133,13 @@ def recipient_of(text: str) -> str:
     return str(x25519.Identity.from_str(key).to_public())
 
 
+def first_key(text: str) -> str:
+    """The text of an age key file without the keys that follow the first: those are on their way out."""
+    lines = text.splitlines(keepends=True)
+    number = next(number for number, line in enumerate(lines) if line.startswith("AGE-SECRET-KEY-"))
+    return "".join(lines[: number + 1])
+
+
 def require(name: str) -> Keys:
     """The platform's keys. Raises NervError where there are none."""
     known = load(name)

@@ -66,7 +66,9 @@ async def render(folder: PlatformFolder, *, force: bool = False) -> Rendered:
     """
     platform = definition.load(folder.definition)
     own = _create_keys(folder, platform)
-    done = await write(folder, platform, public_keys(folder, platform, create=True), own, force=force)
+    public = public_keys(folder, platform, create=True)
+    change = Change(texts=await contents.unfinished(folder.root, platform, secrets.groups(platform, public), own))
+    done = await write(folder, platform, public, own, change, force=force)
     replacing.settle(platform, folder.root)
     return done
 
@@ -97,7 +99,8 @@ async def write(
         encrypted = await contents.missing(bench, folder.root, platform, own, change.contents)
         encrypted |= await files.for_readers(bench, outdated, own)
         encrypted |= await files.renewed(bench, renewed, own)
-    writing.apply(folder.root, planned, {**encrypted, **change.texts})
+    # the definition comes first: what is rendered then is what the next run finds, whenever this one is killed
+    writing.apply(folder.root, planned, {**change.texts, **encrypted})
     return Rendered(tuple(planned.write), planned.remove, (*encrypted, *change.texts))
 
 

@@ -51,15 +51,16 @@ def digests(root: Path, paths: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def apply(root: Path, planned: Changes, encrypted: Mapping[str, str] | None = None) -> None:
-    """Carry the changes out, together with the texts of encrypted files.
+def apply(root: Path, planned: Changes, more: Mapping[str, str] | None = None) -> None:
+    """Carry the changes out, and before them those of `more` files: definition and encrypted ones, which no manifest
+    has a hash of.
 
     Raises ProblemsError for what is refused, NervError when the folder cannot be written.
     """
     if planned.refused:
         raise ProblemsError(list(planned.refused))
     # the manifest goes last: until then, what it says of the files is still true or healed by the next run
-    steps: dict[str, str | None] = {**planned.write, **(encrypted or {}), **dict.fromkeys(planned.remove)}
+    steps: dict[str, str | None] = {**(more or {}), **planned.write, **dict.fromkeys(planned.remove)}
     text = planned.manifest.text()
     if digests(root, (manifest.FILE,)).get(manifest.FILE) != manifest.digest(text):
         steps[manifest.FILE] = text

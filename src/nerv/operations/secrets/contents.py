@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets as random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,13 @@ from nerv.components.catalog import Platform
 from nerv.components.flux import resources as flux
 from nerv.components.flux.controllers import NAMESPACE
 from nerv.errors import NervError
-from nerv.operations import keys
-from nerv.operations.secrets import files
+from nerv.operations import keys, sops
+from nerv.operations.secrets import files, private_keys
 from nerv.operations.secrets.private_keys import PrivateKeys
 from nerv.operations.sops import Bench
 from nerv.platform.models import RepositorySettings
 from nerv.rendering import secrets
-from nerv.rendering.secrets import AGENTS_FILE, SERVERS_FILE, SecretFile
+from nerv.rendering.secrets import AGENTS_FILE, SERVERS_FILE, Group, SecretFile
 
 SERVER_TOKEN = "k3s-token"
 AGENT_TOKEN = "k3s-agent-token"
@@ -74,6 +74,20 @@ async def missing(
             else _agent_token(root, SERVERS_FILE, own)
         }
     return await encrypted(bench, made)
+
+
+async def unfinished(root: Path, platform: Platform, groups: Sequence[Group], own: PrivateKeys) -> dict[str, str]:
+    """The servers' file with Flux's new key, where a rotation of it was interrupted: two keys are in its file then.
+
+    Raises NervError where no key here opens the servers' file.
+    """
+    path = keys.folder_for(platform.name) / keys.FLUX
+    if not path.exists() or not (root / SERVERS_FILE).exists() or len(private_keys.of_file(path).secrets) == 1:
+        return {}
+    key = keys.first_key(path.read_text(encoding="utf-8"))
+    with sops.bench(groups) as bench:
+        text = files.read(root, SERVERS_FILE)
+        return {SERVERS_FILE: await bench.set(SERVERS_FILE, text, FLUX_AGE, age_secret(key), own.environment)}
 
 
 async def encrypted(bench: Bench, made: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

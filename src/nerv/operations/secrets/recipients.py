@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pyrage import RecipientError, x25519
+
 from nerv.components import definition
 from nerv.errors import NervError
 from nerv.operations import folder as folders
@@ -18,6 +20,11 @@ async def add(folder: PlatformFolder, recipient: str, name: str = "") -> tuple[s
     Raises NervError or ProblemsError with nothing changed.
     """
     platform = definition.load(folder.definition)
+    try:
+        x25519.Recipient.from_str(recipient)
+    except RecipientError:
+        hint = "`age-keygen -y KEYFILE` prints the public key, age1 and 58 letters"
+        raise NervError(f"{recipient} is not an age public key", hint) from None
     public = rendering.public_keys(folder, platform)
     if recipient in (public.operator, public.flux, *platform.spec.secrets.recipients):
         raise NervError(f"{recipient} can read already", "`nerv secrets list` shows who can read what")

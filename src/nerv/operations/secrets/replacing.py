@@ -64,17 +64,15 @@ def settle(platform: Platform, root: Path) -> None:
     for path in (keys.folder_for(platform.name) / file for file in (keys.OPERATOR, keys.FLUX)):
         held = private_keys.of_file(path) if path.exists() else private_keys.none()
         if len(held.secrets) > 1 and not any(files.mentioning(root, recipient) for recipient in held.recipients[1:]):
-            # comments of a key stand before it
-            kept = _text(path).partition(held.secrets[0])[0] + held.secrets[0]
-            write_private(path, f"{kept}\n")
+            write_private(path, keys.first_key(_text(path)))
     for node in platform.spec.nodes:
         following = host_keys.next_of(platform.name, node.name)
         if following.exists():
             current = host_keys.file_of(platform.name, node.name)
             new = _text(following)
             committed = (root / secrets.key_file(node.name)).read_text(encoding="utf-8").split(" ")
-            taken = host_keys.public_line(new, node.name).split(" ")[1] == committed[1]
-            _write({current: new, following: None} if taken else {following: None})
+            if host_keys.public_line(new, node.name).split(" ")[1] == committed[1]:
+                _write({current: new, following: None})
 
 
 def _write(texts: Mapping[Path, str | None]) -> None:
