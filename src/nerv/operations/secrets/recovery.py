@@ -121,7 +121,10 @@ class _Found:
             raise NervError("the operator's key is not lost", "`nerv secrets rotate operator` replaces it")
         present = files.present(folder.root, platform, secrets.groups(platform, public))
         servers = _servers(present, own)
-        return cls(public, tuple(present), own, servers, _flux_key(platform, own, flux_recipient, servers))
+        flux_key = _flux_key(platform, own, flux_recipient, servers)
+        # a server's file holds Flux's key, which opens what the server does not
+        own += private_keys.of_text(flux_key) if flux_key else private_keys.none()
+        return cls(public, tuple(present), own, servers, flux_key)
 
 
 def _servers(present: list[File], own: PrivateKeys) -> dict[str, Any] | None:
