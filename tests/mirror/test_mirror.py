@@ -104,7 +104,8 @@ async def test_offline_refuses_and_reports_what_is_not_mirrored(mirror: Mirror) 
     async with aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.ClientHttpProxyError) as caught:
             await session.get("https://elsewhere.example.test/", proxy=mirror.proxy_url)
-    assert caught.value.status == 403
+    assert caught.value.status == 503
+    assert caught.value.message == "offline: elsewhere.example.test is not mirrored here"
     assert mirror.refused == {"elsewhere.example.test"}
 
 
@@ -196,7 +197,7 @@ async def test_this_machine_is_reached_only_where_the_definition_names_it(config
 async def test_a_repository_that_is_not_served_is_refused_offline(config: MirrorConfig, client: Client) -> None:
     mirror = Mirror(replace(config, repository=None), client)
     await mirror.start()
-    assert await _answer(URL, mirror) == 403
+    assert await _answer(URL, mirror) == 503
     assert mirror.refused == {"git.example.test"}
     await mirror.stop()
 

@@ -226,9 +226,14 @@ async def install(client: Client) -> None:
 
 @asynccontextmanager
 async def world(
-    folder: Path, charts: tuple[ChartOrigin, ...] = (), *, url: str = URL, exposure: Exposure | None = None
+    folder: Path,
+    charts: tuple[ChartOrigin, ...] = (),
+    *,
+    url: str = URL,
+    mirrored: bool = True,
+    exposure: Exposure | None = None,
 ) -> AsyncIterator[World]:
-    """Everything running, with an empty repository, which the mirror serves as `url`."""
+    """Everything running, with an empty repository, which the mirror serves as `url` unless it is not `mirrored`."""
     repository = Repository(folder / "home")
     repository.commit("empty")
     clock = AskedClock()
@@ -237,7 +242,7 @@ async def world(
         await install(client)
         mirror = Mirror(
             MirrorConfig(
-                repository=repository.path,
+                repository=repository.path if mirrored else None,
                 repository_url=url,
                 branch="main",
                 charts=charts,

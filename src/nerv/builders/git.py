@@ -187,6 +187,10 @@ async def _run(arguments: Sequence[str], url: str, access: Access, timeout: floa
 _NOT_LET_IN = "ssh: unable to authenticate, attempted methods [none publickey], no supported methods remain"
 # what git and ssh say, in the words of Flux's Git client
 _REASONS = (
+    (
+        re.compile(r"(?:CONNECT tunnel failed, response|HTTP code) 503"),
+        "offline: the repository's host is not mirrored here",
+    ),
     (re.compile(r"connect: (.*)"), r"\1"),
     (re.compile(r"REMOTE HOST IDENTIFICATION HAS CHANGED"), "ssh: handshake failed: knownhosts: key mismatch"),
     (re.compile(r"Host key verification failed"), "ssh: handshake failed: knownhosts: key is unknown"),

@@ -60,6 +60,7 @@ def page(found: Status, *, wide: bool = False) -> RenderableType:
             Text(f"Stand-in charts {', '.join(found.stand_ins)} (`nerv.dev/stand-in`: NERV's own, same interfaces)")
         )
     parts += [Text(f"{label:<15} {line}") for label, line in zip(_labels("Network"), found.network, strict=False)]
+    parts += [Text(f"{label:<15} {line}") for label, line in zip(_labels("Offline"), found.offline, strict=False)]
     if found.other_versions:
         parts.append(Text(f"Other versions  {', '.join(found.other_versions)} (`nerv engine versions`)"))
     if wide and found.pods:

@@ -9,5 +9,6 @@ loopback proxy (HTTP CONNECT), pods by DNS names that lead to the same socket.
 
 from nerv.mirror.config import ChartOrigin, MirrorConfig
 from nerv.mirror.mirror import Mirror
+from nerv.mirror.outlets import Outlets
 
-__all__ = ["ChartOrigin", "Mirror", "MirrorConfig"]
+__all__ = ["ChartOrigin", "Mirror", "MirrorConfig", "Outlets"]

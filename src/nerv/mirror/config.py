@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -55,6 +55,8 @@ class MirrorConfig:
     ca_bundle: Path
     """written by the mirror: the platform's authority and those of the system"""
     offline: bool = False
+    on_refused: Callable[[], None] = lambda: None
+    """told when one more host was refused, offline"""
 
     @property
     def git(self) -> tuple[str, int]:

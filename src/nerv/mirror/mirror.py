@@ -35,14 +35,16 @@ class Mirror:
         self._client = client
         self._server: Server | None = None
         self._ssh: asyncssh.SSHAcceptor | None = None
-        self._proxy = Proxy(lambda: config.served, loopback={config.git}, offline=config.offline)
+        self.proxy = Proxy(
+            lambda: config.served, loopback={config.git}, offline=config.offline, on_refused=config.on_refused
+        )
         self._tasks = Supervisor()
         self._charts: dict[ChartOrigin, KeptChart] = {}
 
     @property
     def proxy_url(self) -> str:
         """HTTP CONNECT proxy on loopback."""
-        return self._proxy.url
+        return self.proxy.url
 
     @property
     def ca_file(self) -> Path:
@@ -57,7 +59,7 @@ class Mirror:
     @property
     def refused(self) -> frozenset[str]:
         """Hosts that were asked for and refused, offline."""
-        return frozenset(self._proxy.refused)
+        return frozenset(self.proxy.refused)
 
     async def start(self) -> None:
         """Resolve the charts, then serve. Raises NervError for damaged charts."""
@@ -67,15 +69,15 @@ class Mirror:
         leaf = certificates.issue(config.ca, "nerv-mirror", names=sorted({host for host, _ in config.served}))
         context: ssl.SSLContext = tls.server_context(leaf.certificate, leaf.key)
         self._server = await listen(self._handle, unix=config.unix, ssl=context)
-        await self._proxy.start()
+        await self.proxy.start()
+        kept = ChartWatch(self._client, config.kept, self._take_up)
+        self._tasks.start("charts", kept.run)
         if config.repository is None:
             return
         if config.speaks_ssh:
             await self._listen_ssh()
         watch = CommitWatch(self._client, config.repository, config.branch, config.repository_url)
         self._tasks.start("commits", watch.run)
-        kept = ChartWatch(self._client, config.kept, self._take_up)
-        self._tasks.start("charts", kept.run)
 
     def _take_up(self) -> list[ChartOrigin]:
         """Serve what is kept now; the charts that are others than before."""
@@ -96,7 +98,7 @@ class Mirror:
     async def stop(self) -> None:
         """End everything."""
         await self._tasks.stop()
-        await self._proxy.stop()
+        await self.proxy.stop()
         if self._ssh:
             self._ssh.close()
             await self._ssh.wait_closed()

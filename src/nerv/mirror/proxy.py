@@ -1,4 +1,6 @@
-"""A loopback HTTP proxy (CONNECT only): mirrored hosts lead to the mirror, others out untouched, or nowhere offline.
+"""A loopback HTTP proxy: mirrored hosts lead to the mirror, others out untouched, or nowhere offline.
+
+CONNECT for everything that is encrypted, and requests with a whole http:// URL, which are passed on as they are.
 
 This machine's own loopback addresses are no part of the world outside: what is in a repository may name any URL, and
 servers that listen on loopback trust who reaches them. Only a place that the user's own definition names is reached.
@@ -13,13 +15,29 @@ import socket
 from collections.abc import Callable, Mapping, Set
 from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from nerv.errors import NervError
 
 _log = logging.getLogger(__name__)
 _HEAD = 1 << 14
 _CHUNK = 1 << 16
 _CONNECT_SECONDS = 10.0
+_HTTP = 80
+_FORBIDDEN, _NO_ANSWER = 403, 502
+OFFLINE = 503
+"""Status of what is refused because NERV runs offline."""
+_PROXYS_OWN = ("connection", "proxy-connection", "proxy-authorization", "keep-alive")
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Refused(NervError):
+    """A connection that is not made; `status` is the HTTP answer's."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Proxy:
@@ -34,10 +52,12 @@ class Proxy:
         *,
         loopback: Set[tuple[str, int]] = frozenset(),
         offline: bool,
+        on_refused: Callable[[], None] = lambda: None,
     ) -> None:
         self._served = served
         self._loopback = loopback
-        self._offline = offline
+        self.offline = offline
+        self._on_refused = on_refused
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self.refused: set[str] = set()
@@ -68,44 +88,69 @@ class Proxy:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             method, target, _ = head.split("\r\n", 1)[0].split(" ", 2)
-            host, _, port = target.rpartition(":")
-            if method != "CONNECT" or not port.isdigit():
-                await _refuse(writer, "405 Method Not Allowed", "this proxy speaks CONNECT alone")
-                return
-            opened = await self._open(host, int(port), writer)
-            if opened is not None:
+            host, port = _named(method, target)
+            opened = await self.open(host, port)
+            if method == "CONNECT":
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                await _join((reader, writer), opened)
+            else:
+                opened[1].write(_passed_on(head).encode("latin-1"))
+            await join((reader, writer), opened)
+        except Refused as refusal:
+            await _refuse(writer, refusal)
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, ConnectionError):
             pass  # a client that does not speak to its end gets no answer
         finally:
             writer.close()
 
-    async def _open(self, host: str, port: int, writer: asyncio.StreamWriter) -> Ends | None:
-        """The other end, or None when the client was told why there is none."""
+    async def open(self, host: str, port: int) -> Ends:
+        """A connection to where the host and port lead. Raises Refused."""
         mirrored = self._served().get((host, port))
         if mirrored is not None:
             return await asyncio.open_unix_connection(str(mirrored))
         named = (host, port) in self._loopback
-        if self._offline and not (named and await _is_local(host, port)):
-            await self._refuse_offline(host, port, writer)
-            return None
+        if self.offline and not (named and await _is_local(host, port)):
+            self.refuse(host)
+            raise Refused(OFFLINE, f"offline: {host} is not mirrored here")
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 addresses = await _resolve(host, port)
                 if not named and any(ip_address(address).is_loopback for address in addresses):
-                    await _refuse(writer, "403 Forbidden", f"{host}:{port} is this machine itself, which is not served")
-                    return None
+                    raise Refused(_FORBIDDEN, f"{host}:{port} is this machine itself, which is not served")
                 return await _connect(addresses, port)
         except (OSError, TimeoutError) as error:
-            await _refuse(writer, "502 Bad Gateway", f"{host}:{port} does not answer: {error or 'no answer'}")
-            return None
+            raise Refused(_NO_ANSWER, f"{host}:{port} does not answer: {error or 'no answer'}") from None
 
-    async def _refuse_offline(self, host: str, port: int, writer: asyncio.StreamWriter) -> None:
+    def refuse(self, host: str) -> None:
+        """Report a host that is asked for and cannot be had offline."""
         if host not in self.refused:
             self.refused.add(host)
-            _log.warning("offline: a connection to %s:%d was refused", host, port)
-        await _refuse(writer, "403 Forbidden", f"offline: {host} is not mirrored")
+            _log.warning("offline: %s is not mirrored, connections to it are refused", host)
+            self.report()
+
+    def report(self) -> None:
+        """Tell that `refused`, or what names its hosts, is not as it was."""
+        self._on_refused()
+
+
+def _named(method: str, target: str) -> tuple[str, int]:
+    """Host and port that a request is for. Raises Refused, ValueError."""
+    if method == "CONNECT":
+        host, _, port = target.rpartition(":")
+        return host.strip("[]"), int(port)
+    url = urlsplit(target)
+    if url.scheme != "http" or not url.hostname:
+        raise Refused(405, "this proxy takes CONNECT, and requests with a whole http:// URL")
+    return url.hostname, url.port or _HTTP
+
+
+def _passed_on(head: str) -> str:
+    """The request as the server is sent it: its path alone, nothing that is the proxy's, one request a connection."""
+    request, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
+    method, target, version = request.split(" ", 2)
+    url = urlsplit(target)
+    path = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
+    kept = [line for line in lines if line.partition(":")[0].lower() not in _PROXYS_OWN]
+    return "\r\n".join([f"{method} {path} {version}", *kept, "Connection: close", "", ""])
 
 
 async def _resolve(host: str, port: int) -> list[str]:
@@ -129,13 +174,17 @@ async def _connect(addresses: list[str], port: int) -> Ends:
     return await asyncio.open_connection(addresses[-1], port)
 
 
-async def _refuse(writer: asyncio.StreamWriter, status: str, why: str) -> None:
-    body = f"{why}\n".encode()
-    writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
+async def _refuse(writer: asyncio.StreamWriter, refusal: Refused) -> None:
+    # The reason stands in the status line as well: that is what clients show of a proxy's refusal.
+    body = f"{refusal.message}\n".encode()
+    head = f"HTTP/1.1 {refusal.status} {refusal.message}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    writer.write(head.encode() + body)
     await writer.drain()
 
 
-async def _join(left: Ends, right: Ends) -> None:
+async def join(left: Ends, right: Ends) -> None:
+    """Pass bytes both ways until both ends have ended."""
+
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):  # either end may be gone at any moment
             while data := await reader.read(_CHUNK):

@@ -22,7 +22,7 @@ from nerv.engines.protocol import Endpoint, Engine, EngineConfig, ReconcilerConf
 from nerv.errors import NervError
 from nerv.kube import kubeconfig
 from nerv.kube.client import Client
-from nerv.mirror import Mirror, MirrorConfig
+from nerv.mirror import Mirror, MirrorConfig, Outlets
 from nerv.network import choosing
 from nerv.network.choosing import Choice
 from nerv.network.driver import Network, NetworkConfig
@@ -31,7 +31,7 @@ from nerv.network.services import ServiceTable
 from nerv.node.agent import NodeAgent
 from nerv.node.context import NodeConfig, NodeContext
 from nerv.node.programs import Programs
-from nerv.operations import authority, bootstrap, engines, images, keys, memory, networking, pki, ports
+from nerv.operations import authority, bootstrap, engines, images, keys, memory, networking, offline, pki, ports
 from nerv.operations import folder as folders
 from nerv.operations import plan as plans
 from nerv.operations.dashboards import Dashboards
@@ -73,6 +73,8 @@ class Cluster:
         self._options = options
         self._driver = driver
         self._network_lines: tuple[str, ...] = ()
+        self._mirror: Mirror | None = None
+        self._outlets: Outlets | None = None
         self._tasks = Supervisor()
         self._engine = engine
         self._watch: StatusWatch | None = None
@@ -121,7 +123,7 @@ class Cluster:
     def status(self) -> Status:
         """The status now; only after `changed`."""
         assert self._watch is not None
-        return replace(self._watch.status(), network=self._network_lines)
+        return replace(self._watch.status(), network=self._network_lines, offline=offline.lines(self._refused()))
 
     async def ready(self) -> bool:
         """Write what users need to reach a healthy platform. False while anything that was begun is not done.
@@ -183,7 +185,7 @@ class Cluster:
         self._watch = StatusWatch(informers, self._engine.name, lambda: _published(publisher))
         self._started.set()
 
-        mirror = await self._start_mirror(stack, client, network, table, identity)
+        mirror = await self._start_mirror(stack, client, informers, network, table, identity)
         add_ons = ServicesConfig(
             run_folder=run_folder,
             claims=state / "volumes",
@@ -247,7 +249,13 @@ class Cluster:
         return endpoint
 
     async def _start_mirror(
-        self, stack: AsyncExitStack, client: Client, network: Network, table: ServiceTable, identity: pki.Pki
+        self,
+        stack: AsyncExitStack,
+        client: Client,
+        informers: Informers,
+        network: Network,
+        table: ServiceTable,
+        identity: pki.Pki,
     ) -> Mirror:
         """Answer for the hosts of the repository and of charts: through a proxy out here, by name inside."""
         plan, state = self._plan, self.folder.state
@@ -263,14 +271,33 @@ class Cluster:
             ssh_host_key=identity.ssh_host_key,
             ca_bundle=state / "mirror-ca.crt",
             offline=self._options.offline,
+            on_refused=lambda: offline.write(self.folder, self._refused()),
         )
-        mirror = Mirror(config, client)
+        offline.forget(self.folder)
+        mirror = self._mirror = Mirror(config, client)
         await mirror.start()
         stack.push_async_callback(mirror.stop)
         for (_, port), socket in mirror.served.items():
             await table.register(plan.mirror_address, port, socket)
-        await network.set_names({host: (plan.mirror_address,) for host, _ in mirror.served})
+        names = {host: (plan.mirror_address,) for host, _ in mirror.served}
+        await network.set_names(names)
+        outlets = self._outlets = Outlets(
+            informers,
+            mirror.proxy,
+            mirror.served.keys(),
+            plan.mirror_address,
+            self.folder.run_folder,
+            table,
+            lambda more: network.set_names({**more, **names}),
+        )
+        self._tasks.start("ways out", outlets.run)
         return mirror
+
+    def _refused(self) -> dict[str, tuple[str, ...]]:
+        """Hosts that were refused, and the sources that name them."""
+        if self._mirror is None or self._outlets is None:
+            return {}
+        return {host: self._outlets.named(host) for host in sorted(self._mirror.refused)}
 
     async def _start_nodes(
         self,

@@ -78,6 +78,11 @@ class PlatformFolder:
         return self.state / "network.json"
 
     @property
+    def refused(self) -> Path:
+        """Hosts that were refused since the start, offline."""
+        return self.state / "refused.json"
+
+    @property
     def log(self) -> Path:
         return self.state / "logs" / "nerv.log"
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from nerv.kube.client import Client
 from nerv.kube.tls import TlsTransport
-from nerv.operations import collect, networking
+from nerv.operations import collect, networking, offline
 from nerv.operations.collect import Published
 from nerv.operations.status import Status
 from nerv.operations.target import Target
@@ -28,8 +28,10 @@ async def status(target: Target) -> Status:
     """The status of the cluster. Raises NervError, ApiError."""
     async with connect(target) as client:
         found = await collect.collect(client, target.engine, published(target), server=target.server)
-    record = networking.read(target.folder) if target.folder and target.engine else None
-    return replace(found, network=record.lines()) if record else found
+    if not target.folder or not target.engine:
+        return found
+    record = networking.read(target.folder)
+    return replace(found, network=record.lines() if record else (), offline=offline.read(target.folder))
 
 
 def published(target: Target) -> Published:

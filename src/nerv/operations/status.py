@@ -168,6 +168,8 @@ class Status:
     """kinds that are not installed there"""
     network: tuple[str, ...] = ()
     """what users should know of the network's driver on this machine: which, why, its gaps"""
+    offline: tuple[str, ...] = ()
+    """hosts that were refused because the platform runs offline, one line each"""
     refused: tuple[str, ...] = ()
     """why lists could not be read: what is in them is not known"""
 

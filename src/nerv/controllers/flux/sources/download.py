@@ -91,6 +91,8 @@ async def get(
             body = await answer.content.read(limit + 1)
             while len(body) <= limit and not answer.content.at_eof():
                 body += await answer.content.read(limit + 1 - len(body))
+    except aiohttp.ClientHttpProxyError as error:
+        raise DownloadError(f'Get "{url}": {error.message}') from None
     except TimeoutError:
         raise DownloadError(f'Get "{url}": no answer within {timeout:g} s') from None
     except (aiohttp.ClientError, ssl.SSLError, OSError) as error:
