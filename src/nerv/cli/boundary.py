@@ -46,6 +46,7 @@ VERBS: tuple[tuple[str, str, str], ...] = (
     ("hosts", "nerv.cli.access", "hosts"),
     ("trust", "nerv.cli.access", "trust"),
     ("console", "nerv.cli.console", "console"),
+    ("image", "nerv.cli.image", "image"),
     ("engine", "nerv.cli.engine", "engine"),
     ("deploy", "nerv.cli.deploy", "deploy"),
 )

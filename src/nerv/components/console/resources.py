@@ -16,6 +16,8 @@ PORT = 8000
 _LABELS = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": "nerv"}
 _READ = ["get", "list", "watch"]
 _LOGIN_FOLDER = "/etc/nerv-console"
+# as Kubernetes names what the kernel names
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 ROUTES = (
     Route(
@@ -60,7 +62,7 @@ def apps_config(settings: ConsoleSettings, site: Site) -> Folder:
     return {
         "namespace.yaml": [objects.namespace(NAMESPACE, "restricted")],
         "permissions.yaml": _permissions(),
-        "deployment.yaml": [_deployment(settings), _service()],
+        "deployment.yaml": [_deployment(settings, site), _service()],
         "network-policy.yaml": [_network_policy()],
         "dashboard.yaml": dashboards.objects(DASHBOARD, site),
     }
@@ -90,9 +92,10 @@ def _permissions() -> list[Object]:
     return [account, role, binding]
 
 
-def _deployment(settings: ConsoleSettings) -> Object:
+def _deployment(settings: ConsoleSettings, site: Site) -> Object:
     pod = {
         "serviceAccountName": NAME,
+        **_placement(site),
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": 65532,
@@ -117,6 +120,14 @@ def _deployment(settings: ConsoleSettings) -> Object:
             "template": {"metadata": {"labels": dict(_LABELS)}, "spec": pod},
         },
     }
+
+
+def _placement(site: Site) -> Object:
+    """Machines that the image is for, where there are others: NERV makes it for one architecture."""
+    spec = site.platform.spec
+    if len({node.architecture for node in spec.nodes}) == 1:
+        return {}
+    return {"nodeSelector": {"kubernetes.io/arch": ARCHITECTURES[spec.servers[0].architecture]}}
 
 
 def _container(settings: ConsoleSettings) -> dict[str, Any]:
