@@ -36,6 +36,7 @@ from nerv.builders import ssh
 from nerv.http import tls
 from nerv.http.messages import Request, Response
 from nerv.http.server import Server, listen
+from nerv.mirror import git_ssh
 
 T = TypeVar("T")
 API = "/api/v3"
@@ -324,9 +325,8 @@ class Hub:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        await client.redirect(child.handle.stdin, child.handle.stdout, child.handle.stderr)
+        await git_ssh.exchange(client, child.handle)
         code = await child.wait()
-        await client.stdout.drain()
         if service == "git-receive-pack" and code == 0:
             self._pushed(found)
         client.exit(code)

@@ -81,7 +81,7 @@ async def _run(client: asyncssh.SSHServerProcess[bytes], find: Callable[[str], P
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        await _exchange(client, child.handle)
+        await exchange(client, child.handle)
         return await child.wait()
     except (ConnectionError, asyncssh.BreakReceived, asyncssh.DisconnectError):
         return 1  # the client has gone
@@ -89,7 +89,8 @@ async def _run(client: asyncssh.SSHServerProcess[bytes], find: Callable[[str], P
         await child.stop(0)
 
 
-async def _exchange(client: asyncssh.SSHServerProcess[bytes], child: asyncio.subprocess.Process) -> None:
+async def exchange(client: asyncssh.SSHServerProcess[bytes], child: asyncio.subprocess.Process) -> None:
+    """Join a client with a git that serves it, until git has said everything."""
     assert child.stdin is not None
     assert child.stdout is not None
     assert child.stderr is not None

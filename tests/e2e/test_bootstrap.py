@@ -1,0 +1,134 @@
+"""A cluster with nothing in it, a Git server on loopback with an authority of its own, and `nerv bootstrap` between
+them: Flux reconciles the whole platform from what was pushed, as it would on K3s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support import commands
+from tests.support.commands import Home, eventually
+from tests.support.github import Hub, github
+from tests.support.platforms import SMALL
+
+pytestmark = [pytest.mark.timeout(400)]
+TOKEN = "ghp_a-secret-of-the-end-to-end-test"
+ENGINES = ("embedded",)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    with github(tmp_path / "hub") as running:
+        running.token(TOKEN, "you", scopes={"repo"})
+        yield running
+
+
+def _home(tmp_path: Path, hub: Hub, url: str, components: str = "") -> Home:
+    home = Home.at(tmp_path)
+    home.environment["GITHUB_TOKEN"] = TOKEN
+    home.folder.mkdir()
+    text = SMALL.replace("https://github.com/you/home.git", f"{url}\n    provider: generic") + components
+    (home.folder / "nerv.yaml").write_text(text)
+    home.nerv("init", str(home.folder))
+    (tmp_path / "hub.crt").write_text(hub.ca.certificate)
+    return home
+
+
+def _bootstrap(home: Home, hub: Hub, *options: str, code: int = 0) -> str:
+    done = home.nerv(
+        "bootstrap", "github", "--hostname", hub.hostname, "--ca-file", str(home.folder.parent / "hub.crt"), *options,
+        code=code, timeout=300,
+    )  # fmt: skip
+    assert TOKEN not in done.stdout + done.stderr
+    return done.stderr
+
+
+def _complete(home: Home) -> None:
+    """3 of 3 Kustomizations, 4 of 4 HelmReleases, every pod."""
+    eventually(lambda: home.status()["healthy"], "the whole platform from the Git server", timeout=240)
+    status = home.status()
+    assert [item["name"] for item in status["kustomizations"]] == ["flux-system", "apps", "apps-config"]
+    assert len(status["releases"]) == 4
+    assert {item["ready"] for item in (*status["kustomizations"], *status["releases"])} == {"True"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_over_https_with_a_token(tmp_path: Path, hub: Hub, engine: str) -> None:
+    home = _home(tmp_path, hub, f"https://{hub.hostname}/you/home.git")
+    with commands.up(home, "--bare", "--engine", engine):
+        assert home.get("namespaces", "default")["metadata"]["name"] == "default"
+        assert "error" in home.kubectl("get", "kustomizations", code=1) or True
+        said = _bootstrap(home, hub)
+        assert "install Flux's components" in said
+        _complete(home)
+        head = hub.repository("you", "home").git("rev-parse", "main")
+        source = home.get("gitrepository", "-n", "flux-system", "flux-system")
+        assert source["status"]["artifact"]["revision"] == f"main@sha1:{head}"
+        secret = home.get("secret", "-n", "flux-system", "flux-system")
+        assert sorted(secret["data"]) == ["ca.crt", "password", "username"]
+
+        # nothing is left to do
+        versions = _versions(home)
+        hub.calls.clear()
+        assert "nothing to do" in _bootstrap(home, hub)
+        assert hub.writes == []
+        assert _versions(home) == versions
+        assert hub.repository("you", "home").git("rev-parse", "main") == head
+
+        # another folder would take the platform away
+        said = _bootstrap(home, hub, "--path", "clusters/other", code=1)
+        assert "this cluster is bootstrapped from ./clusters/home, not from ./clusters/other" in said
+
+        # a commit here is nothing until it is pushed
+        (home.folder / "apps" / "extra.yaml").write_text(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: extra, namespace: default}\n"
+        )
+        kustomization = home.folder / "apps" / "kustomization.yaml"
+        kustomization.write_text(kustomization.read_text().replace("resources:\n", "resources:\n- extra.yaml\n"))
+        home.commit("One more")
+        _bootstrap(home, hub)
+        eventually(lambda: home.kubectl("get", "configmap", "extra", code=None), "what was pushed")
+        log = (home.folder / ".nerv" / "logs" / "nerv.log").read_text()
+        assert TOKEN not in log
+
+    # started again it is what it was, still from the Git server
+    with commands.up(home):
+        _complete(home)
+
+
+def _versions(home: Home) -> dict[str, str]:
+    found = {}
+    for kind, name in (("gitrepository", "flux-system"), ("kustomization", "flux-system"), ("secret", "flux-system")):
+        obj = home.get(kind, "-n", "flux-system", name)
+        found[kind] = f"{obj['metadata']['uid']} {obj['metadata'].get('generation')} {obj.get('spec')}"
+    return found
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_over_ssh_with_a_deploy_key(tmp_path: Path, hub: Hub, engine: str) -> None:
+    home = _home(tmp_path, hub, f"ssh://git@localhost:{hub.ssh_port}/you/home.git")
+    with commands.up(home, "--bare", "--engine", engine):
+        _bootstrap(home, hub)
+        _complete(home)
+        (key,) = hub.repository("you", "home").keys
+        assert key["read_only"] is True
+        secret = home.get("secret", "-n", "flux-system", "flux-system")
+        assert sorted(secret["data"]) == ["identity", "identity.pub", "known_hosts"]
+
+        hub.calls.clear()
+        assert "nothing to do" in _bootstrap(home, hub)
+        assert hub.writes == []
+
+
+def test_a_wrong_host_key_ends_the_wait_with_its_reason(tmp_path: Path, hub: Hub) -> None:
+    from nerv.builders import ssh
+
+    home = _home(tmp_path, hub, f"ssh://git@localhost:{hub.ssh_port}/you/home.git")
+    wrong = tmp_path / "known_hosts"
+    wrong.write_text(ssh.known_host("localhost", hub.ssh_port, ssh.generate().public))
+    with commands.up(home, "--bare"):
+        said = _bootstrap(home, hub, "--known-hosts", str(wrong), code=1)
+        assert "GitRepository flux-system/flux-system cannot be fetched: " in said
+        assert "knownhosts: key mismatch" in said
