@@ -183,7 +183,7 @@ class _Wait:
             return what
         ready = objects.condition(found, "Ready") or {}
         said = str(ready.get("message", ""))
-        failed = ready.get("status") == "False" and _current(found)
+        failed = ready.get("status") == "False" and _attempted(found)
         if failed and (objects.is_true(found, "Stalled") or any(word in said for word in _HOPELESS)):
             raise NervError(f"GitRepository {NAMESPACE}/{NAME} cannot be fetched: {said}")
         fetched = ((found.get("status") or {}).get("artifact") or {}).get("revision")

@@ -59,13 +59,16 @@ def with_token(request: Request, username: str, token: str, there: Mapping[str, 
 
 def with_key(request: Request, there: Mapping[str, str], stored: Mapping[str, str]) -> Login:
     """By a key; `known_hosts` is empty where nobody has said it yet."""
-    if there.get("identity"):
-        return Login(there, present=True)
-    if request.options.private_key:
-        made = ssh.identity(request.options.private_key)
+    given = request.options
+    if there.get("identity") and not given.private_key:
+        known_hosts = given.known_hosts or there.get("known_hosts", "")
+        return Login({**there, "known_hosts": known_hosts}, present=known_hosts == there.get("known_hosts"))
+    if given.private_key:
+        made = ssh.identity(given.private_key)
     elif stored.get("identity"):
         made = ssh.identity(stored["identity"])
     else:
         made = ssh.generate()
-    known_hosts = request.options.known_hosts or stored.get("known_hosts", "")
-    return Login({"identity": made.private, "identity.pub": made.public, "known_hosts": known_hosts})
+    known_hosts = given.known_hosts or stored.get("known_hosts", "")
+    data = {"identity": made.private, "identity.pub": made.public, "known_hosts": known_hosts}
+    return Login(data, present=all(there.get(key) == value for key, value in data.items()))
