@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 
 from tests.support import platforms
 
+from nerv.checks import repository
+from nerv.checks.repository import Repository
 from nerv.components import definition
 from nerv.components.catalog import Platform
 from nerv.rendering import secrets
@@ -26,6 +29,11 @@ def platform() -> Platform:
 def whole(platform: Platform) -> Tree:
     """The rendered repository with its encrypted files."""
     return dict(_whole(platform.model_dump_json(by_alias=True)))
+
+
+def seen(files: Mapping[str, str]) -> Repository:
+    """What checks of machines see of a repository: without the cluster's objects, which take long to read."""
+    return repository.from_files({path: text for path, text in files.items() if path.startswith(("nixos/", ".sops"))})
 
 
 @functools.cache

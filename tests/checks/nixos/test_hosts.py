@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 from tests.support import golden
 from tests.support.nix import evaluated, needs_nix
-from tests.support.trees import platform, whole
+from tests.support.trees import platform, seen, whole
 
-from nerv.checks import repository
 from nerv.checks.nixos import flake as flakes
 from nerv.checks.nixos import proof
 from nerv.checks.nixos.report import Report
@@ -53,7 +52,7 @@ def case(path: Path) -> Tree:
 
 def found(files: Tree) -> list[str]:
     """Findings about the machines; those that are no errors say so."""
-    problems = sorted(proof.hosts(PLATFORM, repository.from_files(files)))
+    problems = sorted(proof.hosts(PLATFORM, seen(files)))
     lines = [f"{problem}" if problem.severity == "error" else f"{problem.severity}: {problem}" for problem in problems]
     # where in a rendered file is no matter here
     return [re.sub(r"(nixos/(?!modules/case)[^: ]+\.nix):\d+(:\d+)?", r"\1", line) for line in lines]

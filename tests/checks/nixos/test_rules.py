@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 import pytest
 from tests.support import platforms
-from tests.support.trees import ENCRYPTED, whole
+from tests.support.trees import ENCRYPTED, seen, whole
 
-from nerv.checks import repository
 from nerv.checks.nixos import proof
 from nerv.rendering import secrets
 from nerv.rendering.folders import Tree
@@ -53,7 +52,7 @@ def found(*changes: Change) -> list[str]:
     files = whole(PLATFORM)
     for change in changes:
         change(files)
-    problems = sorted(set(proof.hosts(PLATFORM, repository.from_files(files))))
+    problems = sorted(set(proof.hosts(PLATFORM, seen(files))))
     lines = [str(problem) for problem in problems if not problem.message.startswith(AS_EVER)]
     return [re.sub(r"^([^ ]+):\d+:\d+: ", r"\1: ", line) for line in lines]
 
@@ -232,4 +231,4 @@ def test_all_of_it_comes_at_once() -> None:
 
 
 def test_a_repository_without_a_flake_is_no_matter_of_nixos() -> None:
-    assert list(proof.hosts(PLATFORM, repository.from_files({"apps/a.yaml": ""}))) == []
+    assert list(proof.hosts(PLATFORM, seen({"apps/a.yaml": ""}))) == []

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+from typing_extensions import override
+
 from nerv.checks.nixos import defaults, options, packages, types
 from nerv.checks.nixos.definitions import (
     OPTION_DEFAULT,
@@ -24,6 +26,7 @@ from nerv.nix.builtins import force_all
 from nerv.nix.values import (
     EvaluationError,
     NotModelled,
+    Partial,
     Set,
     Thunk,
     apply,
@@ -37,6 +40,27 @@ from nerv.nix.values import (
 Names = tuple[str, ...]
 Submodule = Callable[[Names, list[object], list[Definition]], object]
 _SECRET = ("token", "password", "secret", "passphrase", "key")
+
+
+class Filled(Partial):
+    """A set to which NixOS adds what is not known here."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: Names) -> None:
+        super().__init__()
+        self.path = path
+
+    @override
+    def missing(self, name: str) -> object:
+        near = options.close(name, {"c": self})
+        if (
+            near
+            and ".".join(self.path) in options.PARTIAL
+            and not options.known_elsewhere((*self.path, name), {"c": self})
+        ):
+            raise EvaluationError(f"attribute `{name}` is missing; did you mean `{near}`?")
+        return _unmodelled((*self.path, name))
 
 
 class Merging:
@@ -85,7 +109,7 @@ class Merging:
             for name, value in definition.value.items():
                 made = definition._replace(value=value, place=places.get(name) or definition.place)
                 named.setdefault(name, []).append(made)
-        values = Set()
+        values: Set = Filled(path) if options.outside(path) else Set()
         for name, kid in kids.items():
             of = named.get(name)
             compute = partial(self._kid, (*path, name), kid, of or ())
@@ -129,6 +153,8 @@ class Merging:
             value = self.merge(path, wanted, self._live([default]))
         elif option.get("D"):
             value = coercion.from_plain(option.get("d"))
+            if isinstance(value, Set) and options.outside(path):
+                value = Filled(path)
         elif wanted[0] in ("sub", "module"):
             value = self.merge(path, wanted, [Definition("", Set())])
         elif "file" in option:
@@ -195,7 +221,7 @@ class Merging:
 
     def _attributes(self, path: Names, wanted: Type, given: list[Definition]) -> object:
         pushed = [inner for definition in given for inner in pushed_down(definition)]
-        values = Set()
+        values: Set = Filled(path) if options.outside(path) else Set()
         for name in dict.fromkeys(n for definition in pushed for n in definition.value):  # type: ignore[attr-defined]
             live = self._live(of_name(pushed, name))
             if live:

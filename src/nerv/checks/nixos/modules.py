@@ -152,8 +152,11 @@ class Configuration:
         self._config = later(lambda: self._merge())
         self._loader = loader
         self._path = path
+        self.modules: list[Module] = []
+        self.loaded = False
         known = Set({"config": self._config, "options": later(self._options), **arguments})
         self.modules, foreign = loader.load(modules, file, known, lambda name: self._argument(name, file))
+        self.loaded = True
         self._arguments = dict(arguments)
         self._table = table
         for module in self.modules:
@@ -185,6 +188,8 @@ class Configuration:
         return [Definition(module.file, module.config) for module in reversed(self.modules)]
 
     def _merge(self) -> object:
+        if not self.loaded:
+            raise EvaluationError("infinite recursion: what a module imports depends on the configuration")
         free = next((module.free for module in self.modules if module.free is not None), None)
         wanted = None if free is None else options.type_of(free)
         return self.merging.group(self._path, self._table, wanted, self._definitions())
@@ -194,6 +199,8 @@ class Configuration:
 
     def _argument(self, name: str, file: str) -> object:
         """An argument of a module that only `_module.args` can give."""
+        if not self.loaded:
+            raise EvaluationError(f"a module asks for `{name}` before it can say what it imports, and nothing gives it")
         given = force(self.config.get("_module", Set()))
         known = force(given.get("args", Set())) if isinstance(given, Set) else Set()
         if isinstance(known, Set) and name in known:

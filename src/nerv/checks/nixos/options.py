@@ -106,7 +106,16 @@ _EXIST = frozenset(
         ),
         *("security.sudo-rs", "security.pam", "security.audit", "security.doas", "security.wrappers", "security.acme"),
         *("services.rsyncd", "services.resilio", "services.nfs", "services.openssh", "programs.gnupg", "programs.zsh"),
-        *("services.fstab", "system.stateVersion", "system.build", "system.activationScripts", "system.name"),
+        *(
+            "virtualisation.containers",
+            "virtualisation.docker",
+            "virtualisation.podman",
+            "services.fstab",
+            "system.stateVersion",
+            "system.build",
+            "system.activationScripts",
+            "system.name",
+        ),
     )
 )
 # Names at the top that NixOS has beside those of the table.
@@ -144,13 +153,44 @@ _TOP = frozenset(
 
 
 def known_elsewhere(path: tuple[str, ...], group: Node) -> bool:
-    """Whether an option that the table lacks may exist all the same."""
-    above, dotted = ".".join(path[:-1]), ".".join(path)
-    if above not in PARTIAL:
-        return False
-    if not above:
-        return path[0] in _TOP
-    return dotted in _EXIST or not close(path[-1], group, 0.82)
+    """Whether an option that is not in `group` may exist all the same, in a part of NixOS that the table lacks."""
+    if path[:2] == ("disko", "devices") and len(path) > 3:
+        return not close(path[-1], group, 0.8)  # what disks may hold is known in outline only
+    return _beyond(path, group)
+
+
+def outside(path: tuple[str, ...]) -> bool:
+    """Whether something may be in a group, or under a name, that neither the table nor a module here says."""
+    dotted = [".".join(path[:length]) for length in range(len(path) + 1)]
+    return dotted[-1] in PARTIAL or not FILLED.isdisjoint(dotted) or (bool(path) and _beyond(path, {}))
+
+
+def _beyond(path: tuple[str, ...], group: Node) -> bool:
+    """Whether the way to an option leaves the table at a group that it holds in part."""
+    node, above = table(), ""
+    for number, name in enumerate(path):
+        kids = node.get("c", {})
+        if name not in kids:
+            if above not in PARTIAL:
+                return False
+            if not above:
+                return name in _TOP
+            beside = node if number < len(path) - 1 else {"c": {**kids, **group.get("c", {})}}
+            return f"{above}.{name}" in _EXIST or not close(name, beside, 0.82)
+        node, above = kids[name], f"{above}.{name}".lstrip(".")
+    return False
+
+
+# Options to which modules of NixOS itself add names, so that a name which nobody here sets may be there.
+FILLED = frozenset(
+    (
+        *("boot.kernel.sysctl", "environment.etc", "environment.variables", "environment.sessionVariables"),
+        *("fileSystems", "networking.interfaces", "nix.registry", "nix.settings", "programs.ssh.knownHosts"),
+        *("services.logrotate.settings", "services.openssh.settings", "systemd.mounts", "systemd.network.networks"),
+        *("systemd.paths", "systemd.services", "systemd.sockets", "systemd.targets", "systemd.timers", "users.groups"),
+        *("systemd.tmpfiles.settings", "users.users"),
+    )
+)
 
 
 def close(name: str, group: Node, cutoff: float = 0.6) -> str:

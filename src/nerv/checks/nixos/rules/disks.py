@@ -25,17 +25,17 @@ class Partition:
 
 
 def declared(_platform: Platform, flake: Flake, _repository: Repository) -> Iterator[Problem]:
-    """Disks without a type, contents or a device, and devices that two disks share."""
+    """Disks without contents, contents without a type, and devices that two disks share."""
     for host in flake.hosts:
         devices: dict[object, str] = {}
         for name in host.set(_DISKS):
             path = f"{_DISKS}.{name}"
-            if not host.is_set(f"{path}.type"):
-                yield host.problem(path, f"{path} has no type: disko asks for it", 'set type = "disk"')
-            if not isinstance(host.get(f"{path}.content"), Set):
-                yield host.problem(
-                    path, f"{path} has no content: nothing would be made of it", "partition it, or leave it out"
-                )
+            content = host.get(f"{path}.content")
+            if not isinstance(content, Set):
+                hint = "partition it, or leave it out"
+                yield host.problem(path, f"{path} has no content: nothing would be made of it", hint)
+            elif _untyped(content):
+                yield host.problem(path, f"{path}: a content in it has no type, which disko refuses", 'such as "gpt"')
             device = host.get(f"{path}.device")
             if device in devices:
                 said = f"{path}.device is {device}, as is that of {devices[device]}: one would erase the other"
@@ -110,6 +110,14 @@ def _inside(content: object) -> Iterator[Partition]:
         inner = _value(content, "content")
         yield Partition(None, _value(inner, "mountpoint"))
         yield from _inside(inner)
+
+
+def _untyped(content: Set) -> bool:
+    """Whether a content, or one inside it, does not say what it is."""
+    partitions = _value(content, "partitions")
+    parts = forced(list(partitions.values())) if isinstance(partitions, Set) else []
+    inner = [_value(part, "content") for part in (*parts, content)]
+    return not _value(content, "type") or any(_untyped(part) for part in inner if isinstance(part, Set))
 
 
 def _value(values: object, name: str) -> object:
