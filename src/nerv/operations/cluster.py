@@ -134,12 +134,16 @@ class Cluster:
         if self._client is None or not self._settled or any(controller.busy for controller in self._controllers):
             return False
         empty = self.bare and self.status().awaits_bootstrap
-        if not empty and not await authority.write(self._client, self.folder.ca_file, self._plan.authority_secret):
-            return False
-        if not await self._dashboards_answer():
+        if not empty and not await self._reachable(self._client):
             return False
         self.folder.healthy_marker.touch(mode=0o600)
         return True
+
+    async def _reachable(self, client: Client) -> bool:
+        """Whether the dashboards' authority is known and they answer."""
+        if not await authority.write(client, self.folder.ca_file, self._plan.authority_secret):
+            return False
+        return await self._dashboards_answer()
 
     async def _dashboards_answer(self) -> bool:
         assert self._dashboards is not None
