@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import sys
 from dataclasses import dataclass
@@ -9,10 +11,10 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.nix import needs_nix, run
+from tests.support.nix import expressions, needs_nix, run
 
 from nerv.errors import ProblemsError
-from nerv.nix import coercion, emit, parse
+from nerv.nix import builtins, coercion, emit, library, parse
 from nerv.nix.evaluate import Evaluator, deep
 from nerv.nix.expressions import (
     Apply,
@@ -35,7 +37,7 @@ from nerv.nix.expressions import (
     call,
     name,
 )
-from nerv.nix.values import EvaluationError, NotModelled
+from nerv.nix.values import EvaluationError, NotModelled, apply
 
 
 def value(text: str, files: dict[str, str] | None = None) -> object:
@@ -328,3 +330,28 @@ def test_nix_reads_what_is_written_and_both_evaluate_it_alike(given_: list[Expre
     theirs = run(whole, "--eval", "--strict", "--json")
     assert theirs.returncode == 0, f"{theirs.stderr}\n{whole}"
     assert value(whole) == json.loads(theirs.stdout)
+
+
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
+@settings(max_examples=150, deadline=None)
+@given(expressions(), expressions())
+def test_whatever_is_written_gives_a_value_or_an_error(expression: Expression, argument: Expression) -> None:
+    known = {"x": name("builtins"), "y": argument, "z": Function(Variable("x"), "x"), "_1": 1, "or'": "text"}
+    bound = tuple(Binding((key,), meant) for key, meant in known.items())
+    whole = Let(bound, call(Variable("map"), expression, (argument,)))
+    for text in (emit.text(whole), emit.text(Let(bound, expression))):
+        with contextlib.suppress(EvaluationError, ProblemsError):
+            value(text)
+
+
+ARGUMENTS = ("null", "1.5", "2", '"["', "./a", "[ ]", "[ null ]", '{ a = "b"; }', "(x: x)")
+LIBRARY = library.make("25.05", {})
+
+
+def test_functions_refuse_what_they_are_not_for() -> None:
+    """Nothing but an error of Nix comes out of builtins and `lib`, whatever they are given."""
+    values = [Evaluator({}).source(parse.read(text, "nixos/flake.nix")) for text in ARGUMENTS]
+    for made in (*builtins.functions().values(), *LIBRARY.values()):
+        for first, second in itertools.product(values, values):
+            with contextlib.suppress(EvaluationError), deep():
+                coercion.plain(apply(made, first, second, second))

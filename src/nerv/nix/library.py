@@ -277,7 +277,8 @@ def _search_path(folder: object, values: object) -> object:
 
 
 def _fixed_width(width: object, filler: object, value: object) -> object:
-    return text(value).rjust(integer(width), text(filler))
+    missing = integer(width) - len(text(value))
+    return text(filler) * max(missing, 0) + text(value)
 
 
 def _to_int(value: object) -> object:

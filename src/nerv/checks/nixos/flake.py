@@ -44,7 +44,7 @@ class Host:
                 if not isinstance(value, Set) or name not in value:
                     return default
                 value = force(value[name])
-        except EvaluationError:
+        except (EvaluationError, RecursionError):
             return default
         return value
 
@@ -96,7 +96,7 @@ def forced(values: list[object]) -> list[object]:
     for value in values:
         try:
             made.append(force(value))
-        except EvaluationError:
+        except (EvaluationError, RecursionError):
             continue
     return made
 

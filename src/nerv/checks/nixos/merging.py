@@ -84,6 +84,8 @@ class Merging:
                 value.force()
             except EvaluationError as error:
                 self.report.failed(error, definition.file, definition.place)
+            except RecursionError:
+                self.report.about(definition, "infinite recursion, or nested too deeply")
 
     def _later(self, compute: Callable[[], object], definition: Definition) -> Thunk:
         made = later(compute)
