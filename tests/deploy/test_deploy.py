@@ -21,8 +21,10 @@ from nerv import documents
 from nerv.deploy.preflight import GIBI
 from nerv.deploy.trust import HostKey
 from nerv.kube.client import Client
+from nerv.operations import console_image, imaging
 
 pytestmark = needs_machines
+IMAGE = b"\x1f\x8b" + bytes(range(256)) * 4096
 
 
 class Operator:
@@ -37,6 +39,11 @@ class Operator:
         definition.write_text(definition.read_text().replace("sshKeys: []", f"sshKeys: [{net.public_key}]"))
         self.home.nerv("render")
         self.home.commit("keys")
+        # the image is built in a test of its own
+        images = self.home.folder / ".nerv" / "images"
+        images.mkdir(mode=0o700)
+        (images / imaging.ARCHIVE).write_bytes(IMAGE)
+        (images / f"{imaging.ARCHIVE}.sources").write_text(console_image.sources())
 
     def deploy(self, *arguments: str, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
         command = self.net.command(sys.executable, "-m", "nerv", "deploy", *arguments, "-i", str(self.net.identity))
@@ -146,6 +153,11 @@ def test_a_machine_becomes_a_healthy_cluster_through_interruptions(
         said = operator.deploy("nerv-1", "--yes").stderr
         assert "install: done before" in said
         assert "flux: done in" in said
+        there = machine.path(f"/var/lib/rancher/k3s/agent/images/{imaging.ARCHIVE}")
+        assert there.read_bytes() == IMAGE
+        assert f"k3s ctr images import /var/lib/rancher/k3s/agent/images/{there.name}" in machine.read(
+            "/standin/orders"
+        )
         file = Path(operator.home.environment["XDG_CONFIG_HOME"]) / "nerv" / "home" / "kubeconfig"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         config = documents.load(file.read_text())

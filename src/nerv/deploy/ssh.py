@@ -233,6 +233,24 @@ class Remote:
             raise CommandFailed(self.target, command, completed)
         return completed
 
+    async def put(self, source: Path, target: str, *, timeout: float = 600.0) -> None:
+        """Copy a file to the machine, whole or not at all. Raises SshError."""
+        place = shlex.quote(target)
+        command = f"mkdir -p $(dirname {place}) && cat > {place}.part && mv {place}.part {place}"
+        try:
+            async with asyncio.timeout(timeout):
+                connection = await self.connection()
+                done = await connection.run(self._as_root(command), stdin=source, encoding=None)
+        except TimeoutError:
+            self._abort()
+            said = f"{source.name} was not copied to {self.target} within {timeout:g} s"
+            raise ConnectionLost(said) from None
+        except (OSError, asyncssh.Error) as error:
+            raise self._lost(command, error) from None
+        if done.exit_status:
+            told = (done.stderr or b"").decode(errors="replace") if isinstance(done.stderr, bytes) else ""
+            raise CommandFailed(self.target, command, Completed(done.exit_status, "", told))
+
     async def lines(self, command: str) -> AsyncGenerator[str, None]:
         """The lines that a command writes, as they come, until it ends. Raises SshError when the connection goes."""
         child = None

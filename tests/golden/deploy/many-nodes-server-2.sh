@@ -37,9 +37,14 @@ until .nerv/deploy/server-2/bin/ssh root@10.20.0.12 true; do sleep 5; done
 # 8. join: K3s joins the cluster at 10.20.0.10
 .nerv/deploy/server-2/bin/ssh root@10.20.0.12 'systemctl is-active k3s || journalctl -u k3s -n 50 --no-pager'
 
-# 9. kubeconfig: fetch the cluster's kubeconfig to /home/you/.config/nerv/many-nodes/kubeconfig (0600)
+# 9. image: bring the image of NERV's console, made out of this checkout
+nerv image .nerv/images/nerv-console.tar.gz
+.nerv/deploy/server-2/bin/ssh root@10.20.0.12 'mkdir -p /var/lib/rancher/k3s/agent/images && cat > /var/lib/rancher/k3s/agent/images/nerv-console.tar.gz' < .nerv/images/nerv-console.tar.gz
+.nerv/deploy/server-2/bin/ssh root@10.20.0.12 k3s ctr images import /var/lib/rancher/k3s/agent/images/nerv-console.tar.gz
+
+# 10. kubeconfig: fetch the cluster's kubeconfig to /home/you/.config/nerv/many-nodes/kubeconfig (0600)
 .nerv/deploy/server-2/bin/ssh root@10.20.0.12 cat /etc/rancher/k3s/k3s.yaml | sed 's/127.0.0.1/10.20.0.10/; s/: default$/: many-nodes/' > /home/you/.config/nerv/many-nodes/kubeconfig
 chmod 600 /home/you/.config/nerv/many-nodes/kubeconfig
 
-# 10. health: wait until the node, every Flux object and every pod is Ready
+# 11. health: wait until the node, every Flux object and every pod is Ready
 nerv status --kubeconfig /home/you/.config/nerv/many-nodes/kubeconfig

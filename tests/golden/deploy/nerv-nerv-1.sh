@@ -37,12 +37,17 @@ until .nerv/deploy/nerv-1/bin/ssh root@192.168.1.10 true; do sleep 5; done
 # 8. join: K3s starts the cluster
 .nerv/deploy/nerv-1/bin/ssh root@192.168.1.10 'systemctl is-active k3s || journalctl -u k3s -n 50 --no-pager'
 
-# 9. kubeconfig: fetch the cluster's kubeconfig to /home/you/.config/nerv/nerv/kubeconfig (0600)
+# 9. image: bring the image of NERV's console, made out of this checkout
+nerv image .nerv/images/nerv-console.tar.gz
+.nerv/deploy/nerv-1/bin/ssh root@192.168.1.10 'mkdir -p /var/lib/rancher/k3s/agent/images && cat > /var/lib/rancher/k3s/agent/images/nerv-console.tar.gz' < .nerv/images/nerv-console.tar.gz
+.nerv/deploy/nerv-1/bin/ssh root@192.168.1.10 k3s ctr images import /var/lib/rancher/k3s/agent/images/nerv-console.tar.gz
+
+# 10. kubeconfig: fetch the cluster's kubeconfig to /home/you/.config/nerv/nerv/kubeconfig (0600)
 .nerv/deploy/nerv-1/bin/ssh root@192.168.1.10 cat /etc/rancher/k3s/k3s.yaml | sed 's/127.0.0.1/192.168.1.10/; s/: default$/: nerv/' > /home/you/.config/nerv/nerv/kubeconfig
 chmod 600 /home/you/.config/nerv/nerv/kubeconfig
 
-# 10. flux: the machine installs Flux, which reconciles the repository from then on
+# 11. flux: the machine installs Flux, which reconciles the repository from then on
 .nerv/deploy/nerv-1/bin/ssh root@192.168.1.10 journalctl -fu flux-bootstrap
 
-# 11. health: wait until the node, every Flux object and every pod is Ready
+# 12. health: wait until the node, every Flux object and every pod is Ready
 nerv status --kubeconfig /home/you/.config/nerv/nerv/kubeconfig
