@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.support import platforms
+
 from nerv import documents
 from nerv.builders import sops as opening
 from nerv.operations import host_keys, keys, scaffold, sops
@@ -16,7 +18,7 @@ from nerv.rendering.secrets import AGENTS_FILE, SERVERS_FILE
 
 LOGIN = "secrets/traefik-system-dashboard-login.sops.yaml"
 FILES = (LOGIN, SERVERS_FILE, AGENTS_FILE)
-DEFINITION = """\
+DEFINITION = f"""\
 # yaml-language-server: $schema=nerv.schema.json
 apiVersion: nerv.dev/v1
 kind: Platform
@@ -35,6 +37,8 @@ spec:
     gateway: 192.168.1.1
   repository:
     url: ssh://git@github.com/you/home.git
+  nixos:
+    sshKeys: ["{platforms.host_key("ada")} ada"]
   secrets:
     recipients: []   # people
   components:

@@ -44,7 +44,7 @@ async def test_damage_shows_in_the_mac(folder: PlatformFolder) -> None:
 
 
 async def test_a_damaged_value_is_named(folder: PlatformFolder) -> None:
-    replace(folder, AGENTS_FILE, "data:", "data:AAAA")
+    replace(folder, AGENTS_FILE, ",data:", ",data:AAAA")
     one(problems(folder), f"{AGENTS_FILE}: error decrypting sops tree: value of k3s-agent-token")
 
 

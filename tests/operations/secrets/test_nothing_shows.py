@@ -64,7 +64,8 @@ class Watched:
         return self.bin.parent / "temporary"
 
     def arguments(self) -> str:
-        return self.log.with_suffix(".arguments").read_text()
+        path = self.log.with_suffix(".arguments")
+        return path.read_text() if path.exists() else ""
 
     def environment_names(self) -> set[str]:
         return set(self.log.with_suffix(".names").read_text().split())
@@ -118,8 +119,8 @@ async def test_rotations_show_nothing(watched: Watched) -> None:
         secrets.commit(root)
         known |= secrets.values(root)
     assert len(known) > 30
+    assert watched.arguments().count("sops rotate") > 10
     check(watched, said, known)
-    assert "rotate" in watched.arguments()
     ours = {name for name in watched.environment_names() if name.startswith(("SOPS_", "NERV_", "AGE_"))}
     assert ours <= {
         "SOPS_AGE_KEY",
@@ -149,7 +150,7 @@ Break = Callable[[PlatformFolder], None]
 def _damage(path: str) -> Break:
     def damage(folder: PlatformFolder) -> None:
         text = (folder.root / path).read_text()
-        (folder.root / path).write_text(text.replace("data:", "data:AAAA", 1))
+        (folder.root / path).write_text(text.replace(",data:", ",data:AAAA", 1))
 
     return damage
 

@@ -184,7 +184,7 @@ async def test_a_rotation_that_fails_leaves_every_file_as_it_was(
     """One file is damaged, which only shows when it is opened."""
     damaged = LOGIN if what is not What.host else SERVERS_FILE
     text = (folder.root / damaged).read_text()
-    (folder.root / damaged).write_text(text.replace("data:", "data:AAAA", 1))
+    (folder.root / damaged).write_text(text.replace(",data:", ",data:AAAA", 1))
     before = state(folder)
     if what is What.dashboards:
         # this one writes the file anew; a folder in the way stops it instead
