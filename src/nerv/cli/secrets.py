@@ -174,7 +174,7 @@ def recover(
         _say(f"contents are new: {', '.join(done.made_anew)}; machines that run have the old ones")
     steps = ["commit and push what changed", f"back up {keys.folder_of(folder.root)}"]
     if done.new_flux_key or done.made_anew:
-        steps.append("`nerv upgrade` every server, then every agent: they get what is new")
+        steps.append("`nerv deploy --update --all`: machines get what is new")
     if done.new_password:
         steps.append("the dashboards have a new password when Flux has applied it")
     _steps(steps)

@@ -110,7 +110,7 @@ async def test_flux(folder: PlatformFolder) -> None:
     assert secrets.flux() in manifest["stringData"]["age.agekey"]
     assert old not in str(state(folder))
     assert AGENTS_FILE not in done.written
-    assert "nerv upgrade nerv-1" in done.next[1]
+    assert "nerv deploy --update nerv-1" in done.next[1]
     clean(folder)
 
 

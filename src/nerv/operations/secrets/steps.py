@@ -29,7 +29,7 @@ def flux(platform: Platform) -> tuple[str, ...]:
     """No pod restarts: kustomize-controller reads the key at every reconciliation."""
     return (
         f"{_PUSH}; until step 2 is done Flux reports that it cannot decrypt, and deletes nothing",
-        f"`nerv upgrade {platform.spec.servers[0].name}`: the new key comes into Secret flux-system/sops-age",
+        f"`nerv deploy --update {platform.spec.servers[0].name}`: the new key comes into Secret flux-system/sops-age",
         f"`flux reconcile kustomization apps-config` on {platform.spec.servers[0].name}, or wait for its interval",
     )
 
@@ -41,7 +41,7 @@ def host(node: Node, key: Path) -> tuple[str, ...]:
     return (
         _PUSH,
         f"is {node.name} installed already? Put its key there: `{put}`; else `nerv deploy {node.name}` does it",
-        f"`nerv upgrade {node.name}` at once: a restart in between would find secrets that it cannot open",
+        f"`nerv deploy --update {node.name}` at once: a restart in between would find secrets that it cannot open",
     )
 
 
@@ -51,9 +51,9 @@ def k3s_token(platform: Platform) -> tuple[str, ...]:
     rotate = 'K3S_TOKEN=$(cat /run/secrets/k3s-token) k3s token rotate --new-token "$(cat)"'
     return (
         _PUSH,
-        "before any upgrade, tell the cluster, which still runs with the old token: "
+        "before any update, tell the cluster, which still runs with the old token: "
         f"`nerv secrets show {SERVERS_FILE} k3s-token | ssh root@{first.address} '{rotate}'`",
-        f"`nerv upgrade` {_names(platform.spec.servers)}, one after the other: K3s restarts with the new token",
+        f"`nerv deploy --update {_names(platform.spec.servers)}`: one after the other K3s restarts with it",
         "take a snapshot of etcd: older ones need the old token",
     )
 
@@ -61,8 +61,8 @@ def k3s_token(platform: Platform) -> tuple[str, ...]:
 def k3s_agent_token(platform: Platform) -> tuple[str, ...]:
     """K3s restarts on every node; pods go on running."""
     agents = tuple(node for node in platform.spec.nodes if node.role == "agent")
-    made = (_PUSH, f"`nerv upgrade` {_names(platform.spec.servers)}: servers accept the new token when K3s restarts")
-    return (*made, f"`nerv upgrade` {_names(agents)}: K3s restarts with it") if agents else made
+    made = (_PUSH, f"`nerv deploy --update {_names(platform.spec.servers)}`: K3s restarts, and takes the new token")
+    return (*made, f"`nerv deploy --update {_names(agents)}`: K3s restarts with it") if agents else made
 
 
 def dashboards(_platform: Platform) -> tuple[str, ...]:
@@ -72,23 +72,24 @@ def dashboards(_platform: Platform) -> tuple[str, ...]:
 
 def git_login(platform: Platform) -> tuple[str, ...]:
     """Nothing restarts: source-controller reads the login at every fetch."""
-    what = "deploy key" if platform.spec.repository.login == "deployKey" else "token"
-    return (
-        _PUSH,
-        f"`nerv bootstrap`: the repository's host and the cluster are told of the new {what}",
-        f"`nerv upgrade {platform.spec.servers[0].name}`: the machine has it for its next start",
-        f"take the old {what} away where the repository is hosted",
-    )
+    repository, first = platform.spec.repository, platform.spec.servers[0].name
+    what = "deploy key" if repository.login == "deployKey" else "token"
+    host = "github" if repository.provider == "github" else "git"
+    made = [_PUSH]
+    if repository.login == "deployKey":
+        made.append(f"`nerv bootstrap {host} --repository-only`: the repository's host is told of the new key")
+    made.append(f"`nerv deploy --update {first}`: Flux logs in with the new {what}")
+    return (*made, f"take the old {what} away where the repository is hosted")
 
 
 def certificates(platform: Platform) -> tuple[str, ...]:
     """This machine's cluster restarts; on machines K3s does."""
     return (
         "`nerv up`: the cluster on this machine has new certificates and a new kubeconfig",
-        f"on machines: `k3s certificate rotate` with K3s stopped, {_names(platform.spec.nodes)}, servers first",
+        f"on machines: `k3s certificate rotate` with K3s stopped, in this order: {_names(platform.spec.nodes)}",
         "certificates of dashboards are cert-manager's, which renews them by itself",
     )
 
 
 def _names(nodes: tuple[Node, ...]) -> str:
-    return ", ".join(node.name for node in sorted(nodes, key=lambda node: node.role == "agent"))
+    return " ".join(node.name for node in sorted(nodes, key=lambda node: node.role == "agent"))

@@ -19,6 +19,7 @@ def text(role: str) -> str:
             option("sops.defaultSopsFile", Path(f"../secrets/{role}s.sops.yaml")),
             option("sops.age.sshKeyPaths", [base.HOST_KEY], "The host key opens them; no other key is looked for."),
             option("sops.gnupg.sshKeyPaths", []),
-            option("sops.secrets", {name: {} for name in names}),
+            # K3s reads a token when it starts: a new one counts from then on
+            option("sops.secrets", {name: {"restartUnits": ["k3s.service"]} for name in names}),
         ],
     )

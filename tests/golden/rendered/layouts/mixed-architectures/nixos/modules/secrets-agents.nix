@@ -6,5 +6,5 @@
   # The host key opens them; no other key is looked for.
   sops.age.sshKeyPaths = [ "/etc/ssh/ssh_host_ed25519_key" ];
   sops.gnupg.sshKeyPaths = [ ];
-  sops.secrets.k3s-agent-token = { };
+  sops.secrets.k3s-agent-token.restartUnits = [ "k3s.service" ];
 }

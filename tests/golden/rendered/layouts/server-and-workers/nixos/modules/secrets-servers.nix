@@ -7,7 +7,7 @@
   sops.age.sshKeyPaths = [ "/etc/ssh/ssh_host_ed25519_key" ];
   sops.gnupg.sshKeyPaths = [ ];
   sops.secrets = {
-    k3s-token = { };
-    k3s-agent-token = { };
+    k3s-token.restartUnits = [ "k3s.service" ];
+    k3s-agent-token.restartUnits = [ "k3s.service" ];
   };
 }
