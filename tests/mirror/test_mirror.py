@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import ssl
 from collections.abc import AsyncIterator
@@ -98,6 +99,18 @@ async def test_charts_are_listed_and_served_with_their_digest(mirror: Mirror, co
         async with session.get(entry["urls"][0], proxy=mirror.proxy_url, ssl=trust) as answer:
             archive = await answer.read()
     assert hashlib.sha256(archive).hexdigest() == entry["digest"]
+
+
+async def test_programs_in_the_cluster_have_the_same_proxy_at_a_socket(mirror: Mirror, config: MirrorConfig) -> None:
+    for host, answered in (
+        ("git.example.test", b"HTTP/1.1 200 "),
+        ("elsewhere.example.test", b"HTTP/1.1 503 offline: "),
+    ):
+        reader, writer = await asyncio.open_unix_connection(str(config.proxy))
+        writer.write(f"CONNECT {host}:443 HTTP/1.1\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(answered)
+        writer.close()
+    assert config.proxy.stat().st_mode & 0o777 == 0o600
 
 
 async def test_offline_refuses_and_reports_what_is_not_mirrored(mirror: Mirror) -> None:

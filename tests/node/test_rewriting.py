@@ -84,6 +84,9 @@ def test_the_environment_leads_to_the_cluster() -> None:
     assert (found["KUBERNETES_SERVICE_HOST"], found["KUBERNETES_SERVICE_PORT"]) == ("127.0.0.1", "6000")
     assert found["HTTPS_PROXY"] == found["http_proxy"] == found["ALL_PROXY"] == _local().proxy
     assert (found["MINE"], found["KUBECONFIG"]) == ("x", "/k")
+    outward = rewriting.variables({"HTTPS_PROXY": "http://127.0.0.1:5"}, _local(), "/k")
+    assert (outward["HTTPS_PROXY"], outward["https_proxy"]) == ("http://127.0.0.1:5",) * 2
+    assert outward["HTTP_PROXY"] == _local().proxy
     plain = rewriting.variables(given, _local("none"), "/k")
     assert "KUBERNETES_SERVICE_HOST" not in plain
 

@@ -65,6 +65,11 @@ class MirrorConfig:
         return parts.hostname or "", parts.port or (SSH if parts.scheme == "ssh" else HTTPS)
 
     @property
+    def proxy(self) -> Path:
+        """Where the proxy listens for programs in the cluster."""
+        return self.unix.with_name("outside.sock")
+
+    @property
     def speaks_ssh(self) -> bool:
         """Whether the repository is served over SSH."""
         return self.repository is not None and self.repository_url.startswith("ssh://")

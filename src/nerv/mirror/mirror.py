@@ -69,7 +69,7 @@ class Mirror:
         leaf = certificates.issue(config.ca, "nerv-mirror", names=sorted({host for host, _ in config.served}))
         context: ssl.SSLContext = tls.server_context(leaf.certificate, leaf.key)
         self._server = await listen(self._handle, unix=config.unix, ssl=context)
-        await self.proxy.start()
+        await self.proxy.start(config.proxy)
         kept = ChartWatch(self._client, config.kept, self._take_up)
         self._tasks.start("charts", kept.run)
         if config.repository is None:

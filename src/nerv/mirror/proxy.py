@@ -59,12 +59,18 @@ class Proxy:
         self.offline = offline
         self._on_refused = on_refused
         self._server: asyncio.Server | None = None
+        self._inside: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self.refused: set[str] = set()
         """Hosts that were asked for while offline."""
 
-    async def start(self) -> None:
+    async def start(self, unix: Path | None = None) -> None:
+        """Listen on loopback, and on a unix socket which the cluster's network can lead to."""
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        if unix is not None:
+            unix.unlink(missing_ok=True)
+            self._inside = await asyncio.start_unix_server(self._accept, str(unix))
+            unix.chmod(0o600)
 
     @property
     def url(self) -> str:
@@ -73,8 +79,9 @@ class Proxy:
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
-        if self._server:
-            self._server.close()
+        for server in (self._server, self._inside):
+            if server:
+                server.close()
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)

@@ -15,6 +15,7 @@ from nerv.node.programs import Rewrites
 
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _ADDRESS = re.compile(r"^(?:[0-9.]*|\[[0-9a-fA-F:]*\]|localhost):(\d+)(/tcp|/udp)?$")
+_DIRECTLY = "localhost,127.0.0.0/8"
 _API_VARIABLES = ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBERNETES_SERVICE_PORT_HTTPS")
 
 Paths = Sequence[tuple[str, str]]
@@ -65,10 +66,10 @@ def listen(value: str, local: Local) -> str:
 
 def variables(given: Mapping[str, str], local: Local, kubeconfig: str) -> dict[str, str]:
     """The environment: what a pod has, and the ways to the cluster."""
-    ways = dict.fromkeys(
-        ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"), local.proxy
-    )
-    ways |= dict.fromkeys(("NO_PROXY", "no_proxy"), "localhost,127.0.0.0/8")
+    ways = {"HTTP_PROXY": local.proxy, "HTTPS_PROXY": local.proxy, "ALL_PROXY": local.proxy, "NO_PROXY": _DIRECTLY}
+    # a program that works outside of the cluster is given another way for that
+    ways = {name: given.get(name, way) for name, way in ways.items()}
+    ways |= {name.lower(): way for name, way in ways.items()}
     host, port = local.api
     if local.isolation == "none":
         # without mounts the token is not where the in-cluster configuration looks: the kubeconfig must be used

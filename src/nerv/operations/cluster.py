@@ -45,6 +45,7 @@ from nerv.tasks import Supervisor
 _log = logging.getLogger(__name__)
 # Until nodes have written what became of their pods, and controllers have taken up what their informers told them.
 _SETTLE_SECONDS = 0.3
+_PROXY_PORT = 3128
 _ADMIN = ("system:admin", ("system:masters", "system:authenticated"))
 
 
@@ -203,7 +204,8 @@ class Cluster:
         )
         for controller in (*reconcilers, *services.controllers(client, informers, add_ons)):
             self._run_controller(controller)
-        programs = images.programs(plan.programs, services.programs(add_ons), self._engine.programs(mirror.ca_file))
+        engine_programs = self._engine.programs(mirror.ca_file)
+        programs = images.programs(plan.programs, services.programs(add_ons), engine_programs, self._way_out(mirror))
         await self._start_nodes(client, informers, network, table, identity, programs)
 
         await bootstrap.install_addons(client)
@@ -283,6 +285,7 @@ class Cluster:
         stack.push_async_callback(mirror.stop)
         for (_, port), socket in mirror.served.items():
             await table.register(plan.mirror_address, port, socket)
+        await table.register(plan.mirror_address, _PROXY_PORT, config.proxy)
         names = {host: (plan.mirror_address,) for host, _ in mirror.served}
         await network.set_names(names)
         outlets = self._outlets = Outlets(
@@ -296,6 +299,16 @@ class Cluster:
         )
         self._tasks.start("ways out", outlets.run)
         return mirror
+
+    def _way_out(self, mirror: Mirror) -> dict[str, str]:
+        """For programs of the cluster that reach out: redirects and archives lead to hosts that no source names."""
+        plan = self._plan
+        if self._driver[0].driver == "proxy":
+            return {"HTTPS_PROXY": mirror.proxy_url}
+        domain = plan.cluster_domain
+        inside = ("localhost", "127.0.0.0/8", plan.service_cidr, plan.pod_cidr, ".svc", f".{domain}", f".{domain}.")
+        url = f"http://{plan.mirror_address}:{_PROXY_PORT}"
+        return {"HTTPS_PROXY": url, "NO_PROXY": ",".join(inside)}
 
     def _refused(self) -> dict[str, tuple[str, ...]]:
         """Hosts that were refused, and the sources that name them."""

@@ -16,6 +16,7 @@ from nerv.operations.rewrites import REWRITES
 
 # coredns and metrics-server come with the Kubernetes distribution, not with a component: the network answers DNS
 ADDONS = ("rancher/mirrored-coredns-coredns", "rancher/mirrored-metrics-server")
+REACHING_OUT = ("fluxcd/source-controller", "fluxcd/notification-controller")
 Work = Callable[[PodContext], Awaitable[int]]
 
 
@@ -23,8 +24,11 @@ def programs(
     components: Iterable[Program],
     work: Mapping[str, Work],
     engine: Mapping[str, ProcessProgram],
+    way_out: Mapping[str, str],
 ) -> Programs:
     """The table handed to nodes. `work`: coroutines that are a Job's container. The engine's own programs win.
+
+    `way_out`: environment of programs whose work is outside of the cluster.
 
     Raises NervError when a program is not installed.
     """
@@ -36,7 +40,14 @@ def programs(
             table[program.image] = EmbeddedProgram()
     for image, run in work.items():
         table[node_programs.image_name(image)] = EmbeddedProgram(run)
-    real = {image: replace(program, rewrites=REWRITES.get(image)) for image, program in engine.items()}
+    real = {
+        image: replace(
+            program,
+            rewrites=REWRITES.get(image),
+            environment={**program.environment, **(way_out if image in REACHING_OUT else {})},
+        )
+        for image, program in engine.items()
+    }
     return {**table, **real}
 
 
