@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 from tests.support import platforms
 
+from nerv import documents
 from nerv.components.flux import resources
 from nerv.components.flux.settings import FluxSettings
+from nerv.errors import ProblemsError
 from nerv.platform import versions
+from nerv.rendering import secrets
+from nerv.rendering.tree import tree
 
 OBJECTS = resources.components(FluxSettings())
 
@@ -83,3 +87,30 @@ def test_the_sync_follows_the_definition() -> None:
     assert source["spec"]["ref"] == {"branch": "main"}
     assert applied["spec"]["path"] == "./clusters/many-nodes"
     assert applied["spec"]["sourceRef"] == {"kind": "GitRepository", "name": source["metadata"]["name"]}
+
+
+def test_a_webhook_is_a_receiver_a_token_and_a_route_without_a_login() -> None:
+    platform = platforms.small("    flux: {webhook: true}\n")
+    made = tree(platform, platforms.public(platform))
+    receiver, certificate, route = documents.load_all(made["apps-config/flux/webhook.yaml"])
+    assert receiver["spec"]["type"] == "github"
+    assert receiver["spec"]["secretRef"] == {"name": "webhook-token"}
+    assert [r["name"] for r in receiver["spec"]["resources"]] == ["flux-system"]
+    assert certificate["spec"]["dnsNames"] == ["flux-webhook.nerv.local"]
+    (rule,) = route["spec"]["routes"]
+    assert rule["match"] == "Host(`flux-webhook.nerv.local`) && PathPrefix(`/hook/`)"
+    assert rule["services"] == [{"name": "webhook-receiver", "port": 80}]
+    assert "middlewares" not in rule
+    assert "flux-system-webhook-token.sops.yaml" in made["secrets/kustomization.yaml"]
+    assert "secrets/flux-system-webhook-token.sops.yaml" in secrets.encrypted(platform)
+
+
+def test_without_one_nothing_of_it_is_rendered() -> None:
+    platform = platforms.small()
+    assert not [path for path in tree(platform, platforms.public(platform)) if "webhook" in path]
+
+
+def test_a_webhook_needs_a_way_in() -> None:
+    with pytest.raises(ProblemsError) as caught:
+        platforms.small("    flux: {webhook: true}\n    console: {enabled: false}\n    traefik: {enabled: false}\n")
+    assert any("Flux's webhook needs `traefik`" in line for line in caught.value.lines())

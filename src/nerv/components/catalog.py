@@ -20,6 +20,7 @@ from nerv.components.dashboards import Dashboard
 from nerv.components.flux import host as flux_host
 from nerv.components.flux import programs as flux_programs
 from nerv.components.flux import resources as flux
+from nerv.components.flux import webhook as flux_webhook
 from nerv.components.flux.settings import FluxSettings
 from nerv.components.longhorn import host as longhorn_host
 from nerv.components.longhorn import programs as longhorn_programs
@@ -151,9 +152,9 @@ CATALOG: tuple[Component, ...] = (
     Component(
         name="flux",
         enabled=lambda _: True,
-        # its objects are the cluster's own folder, see nerv.rendering.cluster
+        # its other objects are the cluster's own folder, see nerv.rendering.cluster
         apps=lambda _: {},
-        apps_config=lambda _: {},
+        apps_config=lambda p: flux_webhook.apps_config(p.spec.components.flux, site(p)),
         dashboard=lambda _: None,
         host=flux_host.HOST,
         programs=flux_programs.PROGRAMS,

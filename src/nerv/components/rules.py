@@ -66,6 +66,7 @@ def _needs(platform: Platform) -> Iterator[Finding]:
             ("traefik", "certManager"),
         ),
         (("console",), "the console", components.console.enabled, ("traefik", "certManager")),
+        (("flux", "webhook"), "Flux's webhook", components.flux.webhook, ("traefik", "certManager")),
     )
     for path, who, used, needed in wanted:
         for other in needed:

@@ -16,6 +16,8 @@ from nerv import documents
 from nerv.components import catalog
 from nerv.components.catalog import Platform
 from nerv.components.dashboards import LOGIN
+from nerv.components.flux.controllers import NAMESPACE
+from nerv.components.flux.webhook import TOKEN
 from nerv.components.objects import Object, metadata
 from nerv.platform.models import Node
 from nerv.rendering import headers
@@ -25,6 +27,7 @@ from nerv.rendering.public import PublicKeys
 FOLDER = "secrets"
 RULES_FILE = ".sops.yaml"
 USERS_KEY = "users"
+TOKEN_KEY = "token"
 SERVERS_FILE = "nixos/secrets/servers.sops.yaml"
 AGENTS_FILE = "nixos/secrets/agents.sops.yaml"
 
@@ -84,9 +87,21 @@ def logins(platform: Platform) -> tuple[SecretFile, ...]:
     return tuple(SecretFile(f"{FOLDER}/{namespace}-{LOGIN}.sops.yaml", namespace, LOGIN) for namespace in namespaces)
 
 
+def webhook(platform: Platform) -> tuple[SecretFile, ...]:
+    """The token of Flux's Receiver, where there is one."""
+    if not platform.spec.components.flux.webhook:
+        return ()
+    return (SecretFile(f"{FOLDER}/{NAMESPACE}-{TOKEN}.sops.yaml", NAMESPACE, TOKEN),)
+
+
+def of_cluster(platform: Platform) -> tuple[SecretFile, ...]:
+    """Every Secret that Flux applies."""
+    return (*logins(platform), *webhook(platform))
+
+
 def encrypted(platform: Platform) -> tuple[str, ...]:
     """Every encrypted file that NERV makes."""
-    return (*(file.path for file in logins(platform)), *host_files(platform))
+    return (*(file.path for file in of_cluster(platform)), *host_files(platform))
 
 
 def host_files(platform: Platform) -> tuple[str, ...]:
@@ -123,7 +138,7 @@ def files(platform: Platform, public: PublicKeys) -> Tree:
     """The rules for sops, the list of encrypted Secrets, and the public host keys."""
     known = groups(platform, public)
     made = {RULES_FILE: headers.GENERATED + _names(known) + rules(known)}
-    found = logins(platform)
+    found = of_cluster(platform)
     if found:
         names = (file.path.removeprefix(f"{FOLDER}/") for file in found)
         made[f"{FOLDER}/kustomization.yaml"] = kustomization(names)

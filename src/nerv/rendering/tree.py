@@ -19,7 +19,7 @@ def tree(platform: Platform, public: PublicKeys) -> Tree:
         SCHEMA_FILE: definition.schema(),
         **cluster.files(platform),
         **folders.apps(platform),
-        **folders.apps_config(platform, secrets=bool(secrets.logins(platform))),
+        **folders.apps_config(platform, secrets=bool(secrets.of_cluster(platform))),
         **nixos.files(platform),
         **secrets.files(platform, public),
     }

@@ -17,3 +17,5 @@ class FluxSettings(ComponentSettings):
     """How long the components may take to become ready; a first start pulls all images."""
     network_policies: bool = True
     """Let only what Flux needs reach its controllers."""
+    webhook: bool = False
+    """Let the repository's host tell of pushes, at https://flux-webhook.<domain>."""

@@ -128,6 +128,13 @@ async def verify_webhook(place: Place, number: int) -> str:
     return f"no word of the ping within {_DELIVERY_SECONDS:.0f} s"
 
 
+async def has_arrived(place: Place, number: int) -> bool:
+    """Whether one of the last requests was taken."""
+    return any(
+        each.get("status_code") == 200 for each in await place.github.hook_deliveries(place.owner, place.name, number)
+    )
+
+
 async def _newest(place: Place, number: int) -> int:
     deliveries = await place.github.hook_deliveries(place.owner, place.name, number)
     return max((int(each["id"]) for each in deliveries), default=0)

@@ -65,6 +65,9 @@ async def missing(
     for file in secrets.logins(platform):
         if file.path in absent:
             made[file.path] = login(file, platform.name)
+    for file in secrets.webhook(platform):
+        if file.path in absent:
+            made[file.path] = webhook(file)
     if SERVERS_FILE in absent:
         made[SERVERS_FILE] = servers(platform, _agent_token(root, AGENTS_FILE, own))
     if AGENTS_FILE in absent:
@@ -99,6 +102,11 @@ async def encrypted(bench: Bench, made: Mapping[str, Mapping[str, Any]]) -> dict
 def login(file: SecretFile, name: str) -> Mapping[str, Any]:
     """The Secret with the dashboards' login. Raises NervError."""
     return file.secret({secrets.USERS_KEY: keys.credentials(name).htpasswd()})
+
+
+def webhook(file: SecretFile) -> Mapping[str, Any]:
+    """The Secret with a new token of Flux's Receiver."""
+    return file.secret({secrets.TOKEN_KEY: new_token()})
 
 
 def servers(platform: Platform, agent_token: str) -> dict[str, str]:

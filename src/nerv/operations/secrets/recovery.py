@@ -157,6 +157,7 @@ def _anew(
         for file in secrets.logins(platform)
         if new_password or file.path in paths
     }
+    made |= {file.path: dict(contents.webhook(file)) for file in secrets.webhook(platform) if file.path in paths}
     agents = next((file for file in found.files if file.path == AGENTS_FILE and file.path not in paths), None)
     agent_token = contents.new_token()
     if found.servers is not None:
