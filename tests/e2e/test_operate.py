@@ -110,6 +110,30 @@ def test_why_finds_a_pod_that_fits_nowhere(home: Home) -> None:
     eventually(lambda: home.nerv("why", code=None).stdout == "nothing is wrong\n", "nothing to be wrong again")
 
 
+def test_jobs_run_to_their_end(home: Home) -> None:
+    image = home.get("deployment", "-n", "traefik-system", "traefik")["spec"]["template"]["spec"]["containers"][0][
+        "image"
+    ]
+    home.kubectl("create", "job", "version", f"--image={image}", "--", "traefik", "version")
+    home.kubectl("create", "cronjob", "nightly", f"--image={image}", "--schedule=0 3 * * *", "--", "traefik", "version")
+    home.kubectl("create", "job", "by-hand", "--from=cronjob/nightly")
+    home.kubectl("wait", "--for=condition=complete", "job/version", "job/by-hand", "--timeout=60s")
+    assert "Codename" in home.nerv("logs", "job/version").stdout
+    assert home.nerv("why").stdout == "nothing is wrong\n"  # pods that have ended well are no trouble
+    home.kubectl("delete", "job/version", "cronjob/nightly")
+    eventually(lambda: home.get("pods", "-n", "default")["items"] == [], "the Jobs' pods to be gone")
+
+
+def test_a_job_that_cannot_be_done_here_says_so(home: Home) -> None:
+    home.kubectl("create", "job", "backup", "--image=busybox", "--", "true")
+    eventually(
+        lambda: "no program" in home.nerv("why", "job/backup", code=None).stdout, "the cause of the Job's failure"
+    )
+    told = home.nerv("why", "job/backup", code=1).stdout
+    assert "Remedy  no program of this machine stands for the image" in told
+    home.kubectl("delete", "job", "backup")
+
+
 def test_events_of_a_release_name_its_chart(home: Home) -> None:
     told = home.nerv("events", "hr/traefik").stdout
     assert "helmrelease/traefik-system/traefik" in told

@@ -91,6 +91,10 @@ RELEASE = (
 
 CONTAINER = (
     Remedy(
+        r"NERV has no program for image",
+        "no program of this machine stands for the image, so its work is not done here; on real machines it is",
+    ),
+    Remedy(
         r"ErrImageNeverPull|ImagePullBackOff|ErrImagePull|pulling image|failed to pull|InvalidImageName",
         "the image cannot be pulled: correct its name or tag, give the pod a pull secret, or let the "
         "node reach the registry",

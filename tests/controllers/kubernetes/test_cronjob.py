@@ -56,6 +56,29 @@ async def test_forbid_waits_for_the_running_job(world: World) -> None:
     assert len(world.list(JOBS)) == 1
 
 
+async def test_a_job_made_by_hand_from_it_is_not_one_of_its_own(world: World) -> None:
+    """`kubectl create job x --from=cronjob/tick`: unexpected, it neither counts as active nor holds others up."""
+    await create(world, concurrencyPolicy="Forbid")
+    owner = await world.client.get(CRON_JOBS, "tick", "default")
+    manual = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": "by-hand",
+            "annotations": {"cronjob.kubernetes.io/instantiate": "manual"},
+            "ownerReferences": [objects.owner_reference(owner)],
+        },
+        "spec": owner["spec"]["jobTemplate"]["spec"],
+    }
+    await world.create(JOBS, manual)
+    await world.count(EVENTS, 1, lambda event: event["reason"] == "UnexpectedJob")
+    world.clock.advance(3600)
+    await world.count(JOBS, 2)
+    found = await world.wait(CRON_JOBS, "tick", lambda obj: bool(obj["status"].get("active")))
+    assert len(found["status"]["active"]) == 1
+    assert found["status"]["active"][0]["name"].startswith("tick-")
+
+
 async def test_replace_ends_the_running_job(world: World) -> None:
     await create(world, concurrencyPolicy="Replace")
     world.clock.advance(3600)

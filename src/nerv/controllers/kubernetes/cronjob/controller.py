@@ -83,7 +83,11 @@ class _CronJobs:
     async def _note(self, owner: Object, mine: Sequence[Object]) -> Object:
         """Keep `status.active` and the time of the last success."""
         status = dict(owner.get("status", {}))
-        active = [job for job in mine if not is_finished(job)]
+        for job in mine:
+            if not is_finished(job) and not _is_scheduled(job):
+                text = f"Saw a job that the controller did not create or forgot: {objects.name(job)}"
+                self.recorder.event(owner, "Warning", "UnexpectedJob", text)
+        active = [job for job in mine if not is_finished(job) and _is_scheduled(job)]
         listed = {each["uid"] for each in status.get("active") or []}
         for job in mine:
             if objects.uid(job) in listed and is_finished(job):
@@ -122,7 +126,7 @@ class _CronJobs:
         name = f"{objects.name(owner)}-{int(due.timestamp()) // 60}"
         if any(objects.name(job) == name for job in mine):
             return
-        active = [job for job in mine if not is_finished(job)]
+        active = [job for job in mine if not is_finished(job) and _is_scheduled(job)]
         policy = owner["spec"].get("concurrencyPolicy", "Allow")
         if active and policy == "Forbid":
             text = "Not starting job because prior execution is running and concurrency policy is Forbid"
@@ -169,6 +173,11 @@ class _CronJobs:
 
 def _is_of(job: Object, owner: Object) -> bool:
     return (objects.controller_of(job) or {}).get("uid") == objects.uid(owner)
+
+
+def _is_scheduled(job: Object) -> bool:
+    """Whether this controller made it; `kubectl create job --from` makes others, which are not on its list."""
+    return _SCHEDULED_AT in objects.annotations(job)
 
 
 def _reference(job: Object) -> Object:
