@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,6 +31,31 @@ def test_kill_9_loses_nothing_and_leaves_no_process(tmp_path: Path) -> None:
         assert home.status()["healthy"]
         assert home.get("configmap", "kept")["metadata"]["uid"] == uid
         assert {pod["metadata"]["uid"] for pod in home.get("pods", "-A")["items"]} == pods
+
+
+@pytest.mark.parametrize("moment", ["wrote .*nerv.yaml", "HelmRelease .*: Progressing Running 'install'"])
+def test_kill_9_during_the_first_bring_up_is_gone_on_with(tmp_path: Path, moment: str) -> None:
+    home = Home.at(tmp_path)
+    first = subprocess.Popen(
+        [sys.executable, "-m", "nerv", "up", str(home.folder), "--offline"],
+        cwd=tmp_path,
+        env=home.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert first.stderr is not None
+    try:
+        assert any(re.search(moment, line) for line in first.stderr)
+    finally:
+        first.kill()
+        first.communicate()
+    eventually(lambda: commands.processes_of(tmp_path) == [], "all processes to be gone")
+    with commands.up(home):
+        status = home.status()
+        assert status["healthy"], status["waiting"]
+        assert len(status["pods"]) == 31
+        # a release whose installation was cut off is taken up, not installed beside itself
+        assert all(release["message"].startswith("Helm ") for release in status["releases"])
 
 
 def test_a_killed_relay_comes_back_and_so_do_the_pods_connections(tmp_path: Path) -> None:
