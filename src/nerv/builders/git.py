@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nerv import process
-from nerv.builders import ssh
+from nerv.builders import archives, ssh
 from nerv.builders.ssh import Identity
 from nerv.errors import NervError, ProcessError
 
@@ -166,9 +166,7 @@ async def export(repository: Path, commit: str, target: Path) -> None:
         await _run(command, "", Access(), 60)
         target.mkdir(parents=True)
         with tarfile.open(archive, "r:") as members:
-            for member in members:
-                if member.isfile():
-                    members.extract(member, target, filter="data")
+            archives.unpack(members, target)
     finally:
         archive.unlink(missing_ok=True)
 

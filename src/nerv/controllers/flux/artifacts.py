@@ -14,6 +14,7 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from nerv.builders import archives
 from nerv.builders.kustomize import Sources
 from nerv.controllers.runtime import Clock
 from nerv.kube.objects import Object, timestamp
@@ -180,5 +181,5 @@ def _unpack(archive: Path, target: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     with tarfile.open(archive, "r:gz") as members:
-        members.extractall(partial, filter="data")
+        archives.unpack(members, partial)
     partial.replace(target)
