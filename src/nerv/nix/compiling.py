@@ -1,20 +1,16 @@
 """Expressions -> code: nested Python functions that take an environment and give a value, names resolved beforehand.
 
 Compiling once and running closures is several times as fast as walking expressions, and names that are bound nowhere
-are found in all of a file, as Nix finds them when it reads it.
-"""
+are found in all of a file, as Nix finds them when it reads it."""
 
 from __future__ import annotations
 
-import difflib
-import operator
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 from nerv.errors import Problem
-from nerv.nix import coercion, groups
+from nerv.nix import coercion, groups, operators
 from nerv.nix.expressions import (
     Apply,
     Assert,
@@ -33,6 +29,7 @@ from nerv.nix.expressions import (
     With,
 )
 from nerv.nix.expressions import Path as PathLiteral
+from nerv.nix.names import WITH, Environment, Scope, dynamic, fixed, missing, of_partial
 from nerv.nix.source import Source
 from nerv.nix.values import (
     Builtin,
@@ -48,29 +45,6 @@ from nerv.nix.values import (
     force,
     kind,
 )
-
-_LARGEST = 2**63 - 1
-
-
-class Environment:
-    """Values of names at run time; `up` is the environment around it. That of a `with` holds its set alone."""
-
-    __slots__ = ("names", "up")
-
-    def __init__(self, names: dict[str, object], up: Environment | None) -> None:
-        self.names = names
-        self.up = up
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Names that are known where an expression stands; None: those of a `with`, known at run time only."""
-
-    names: frozenset[str] | None
-    up: Scope | None
-
-
-_WITH = ""
 
 
 class Compiler:
@@ -151,12 +125,12 @@ class Compiler:
             if looked.names is None:
                 withs.append(depth)
             elif name in looked.names:
-                return _fixed(name, depth, forced=forced)
+                return fixed(name, depth, forced=forced)
             looked, depth = looked.up, depth + 1
         if not withs:
             line, column = self.source.place(expression)
             self.problems.append(Problem(self.source.file, line, column, f"`{name}` is not defined"))
-        found = _dynamic(name, withs, place)
+        found = dynamic(name, withs, place)
         return found if forced else lambda env: Thunk(found, env)
 
     def select(self, expression: Select, scope: Scope) -> Code:
@@ -177,11 +151,11 @@ class Compiler:
                         error.place = error.place or place
                         raise
                 elif isinstance(value, Partial):
-                    value = _of_partial(value, text, place)
+                    value = of_partial(value, text, place)
                 elif default:
                     return default(env)
                 else:
-                    raise _missing(value, text, place)
+                    raise missing(value, text, place)
             return value
 
         return run
@@ -196,7 +170,7 @@ class Compiler:
                 text = name(env)
                 value = force(value)
                 if isinstance(value, Partial) and text not in value:
-                    value = _of_partial(value, text, None)
+                    value = of_partial(value, text, None)
                 elif isinstance(value, Set) and text in value:
                     value = value[text]
                 else:
@@ -379,7 +353,7 @@ class Compiler:
         """`with a; b`"""
         code = self.lazy(expression.scope, scope)
         body = self.compile(expression.body, Scope(None, scope))
-        return lambda env: body(Environment({_WITH: code(env)}, env))
+        return lambda env: body(Environment({WITH: code(env)}, env))
 
     def condition(self, expression: If, scope: Scope) -> Code:
         """`if a then b else c`"""
@@ -418,7 +392,7 @@ class Compiler:
             condition = self._truth(expression, expression.operand, scope, "the operand of `!`")
             return lambda env: not condition(env)
         code, place = self.compile(expression.operand, scope), self.place(expression)
-        return lambda env: _arithmetic("-", 0, code(env), place)
+        return lambda env: operators.arithmetic("-", 0, code(env), place)
 
     def binary(self, expression: Binary, scope: Scope) -> Code:
         """`a + b`"""
@@ -426,9 +400,9 @@ class Compiler:
         if sign in ("&&", "||", "->"):
             return self._logic(sign, expression, scope)
         left, right = self.compile(expression.left, scope), self.compile(expression.right, scope)
-        function = _OPERATORS.get(sign)
+        function = operators.OPERATORS.get(sign)
         if function is None:
-            return lambda env: _arithmetic(sign, left(env), right(env), place)
+            return lambda env: operators.arithmetic(sign, left(env), right(env), place)
 
         def run(env: Environment) -> object:
             try:
@@ -448,118 +422,6 @@ class Compiler:
             return lambda env: left(env) or right(env)
         return lambda env: not left(env) or right(env)
 
-
-def _fixed(name: str, depth: int, *, forced: bool) -> Code:
-    """A name whose environment is known."""
-
-    def run(env: Environment) -> object:
-        for _ in range(depth):
-            env = cast(Environment, env.up)
-        value = env.names[name]
-        return value.force() if forced and type(value) is Thunk else value
-
-    return run
-
-
-def _dynamic(name: str, withs: Sequence[int], place: Place | None) -> Code:
-    """A name that one of the sets of `with` around it must have; the innermost counts, but one that surely has it."""
-
-    def run(env: Environment) -> object:
-        depth, partial = 0, None
-        for wanted in withs:
-            for _ in range(wanted - depth):
-                env = cast(Environment, env.up)
-            depth = wanted
-            scope = force(env.names[_WITH])
-            if not isinstance(scope, Set):
-                raise EvaluationError(f"`with` is given {kind(scope)}, not a set", place)
-            if name in scope:
-                return force(scope[name])
-            if partial is None and isinstance(scope, Partial):
-                partial = scope
-        if partial is not None:
-            return _of_partial(partial, name, place)
-        raise EvaluationError(f"`{name}` is not defined", place)
-
-    return run
-
-
-def _of_partial(partial: Partial, name: str, place: Place | None) -> object:
-    try:
-        return force(partial.missing(name))
-    except EvaluationError as error:
-        error.place = error.place or place
-        raise
-
-
-def _missing(value: object, name: str, place: Place | None) -> EvaluationError:
-    if not isinstance(value, Set):
-        return EvaluationError(f"`{name}` is looked up in {kind(value)}, not in a set", place)
-    close = difflib.get_close_matches(name, value, 1)
-    return EvaluationError(f"attribute `{name}` is missing" + (f"; did you mean `{close[0]}`?" if close else ""), place)
-
-
-def _arithmetic(sign: str, left: object, right: object, place: Place | None) -> object:
-    for value in (left, right):
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise EvaluationError(f"`{sign}` wants numbers, but is given {kind(value)}", place)
-    first, second = cast(float, left), cast(float, right)
-    if sign == "/" and second == 0:
-        raise EvaluationError("division by zero", place)
-    if sign == "/" and isinstance(first, int) and isinstance(second, int):
-        quotient = abs(first) // abs(second)
-        return quotient if (first < 0) == (second < 0) else -quotient
-    made = _NUMBERS[sign](first, second)
-    if isinstance(made, int) and not -_LARGEST - 1 <= made <= _LARGEST:
-        raise EvaluationError("an integer is too large", place)
-    return made
-
-
-_NUMBERS: Mapping[str, Callable[[float, float], float]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-}
-
-
-def add(left: object, right: object) -> object:
-    """`+`: of numbers, strings, or a path and what follows it."""
-    if isinstance(left, str):
-        return left + coercion.interpolated(right)
-    if isinstance(left, Path):
-        text = right.text if isinstance(right, Path) else coercion.interpolated(right)
-        return Path(posixpath.normpath(left.text + text))
-    if isinstance(left, Set):
-        return coercion.interpolated(left) + coercion.interpolated(right)
-    return _arithmetic("+", left, right, None)
-
-
-def _update(left: object, right: object) -> object:
-    if not isinstance(left, Set) or not isinstance(right, Set):
-        raise EvaluationError(f"`//` wants sets, but is given {kind(left if isinstance(right, Set) else right)}")
-    if not right:
-        return left
-    return Set({**left, **right}, {**left.places, **right.places} if left.places or right.places else None)
-
-
-def _concatenate(left: object, right: object) -> object:
-    if not isinstance(left, list) or not isinstance(right, list):
-        raise EvaluationError(f"`++` wants lists, but is given {kind(left if isinstance(right, list) else right)}")
-    return left + right
-
-
-_OPERATORS: Mapping[str, Callable[[object, object], object]] = {
-    "+": add,
-    "//": _update,
-    "++": _concatenate,
-    "==": coercion.equal,
-    "!=": lambda left, right: not coercion.equal(left, right),
-    "<": coercion.less,
-    ">": lambda left, right: coercion.less(right, left),
-    "<=": lambda left, right: not coercion.less(right, left),
-    ">=": lambda left, right: not coercion.less(left, right),
-}
 
 _COMPILERS: Mapping[type, Callable[[Compiler, Any, Scope], Code]] = {
     tuple: Compiler.items,

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from nerv.errors import ProblemsError
 from nerv.nix import builtins, parse
 from nerv.nix.coercion import ROOT
-from nerv.nix.compiling import Compiler, Environment, Scope
+from nerv.nix.compiling import Compiler
+from nerv.nix.names import Environment, Scope
 from nerv.nix.source import Source
 from nerv.nix.values import EvaluationError, NotModelled, Path, Set, force, kind
 

@@ -10,7 +10,7 @@ from nerv.checks.nixos.options import TYPE, type_of
 from nerv.checks.nixos.types import Type
 from nerv.nix import coercion
 from nerv.nix.arguments import attributes, items, text
-from nerv.nix.builtins import function
+from nerv.nix.functions import function
 from nerv.nix.values import Partial, Set, force
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from nerv.nix.arguments import attributes, boolean, integer, items
-from nerv.nix.builtins import function
+from nerv.nix.functions import function
 from nerv.nix.values import Place, Set, force, is_package
 
 NORMAL, FORCE, DEFAULT, OPTION_DEFAULT, VIRTUAL_MACHINE = 100, 50, 1000, 1500, 10

@@ -14,9 +14,9 @@ from nerv.checks.nixos.report import Report
 from nerv.errors import Problem, ProblemsError, Severity
 from nerv.nix import library
 from nerv.nix.arguments import attributes, items, member, text
-from nerv.nix.builtins import function
 from nerv.nix.coercion import ROOT
 from nerv.nix.evaluate import Evaluator, deep
+from nerv.nix.functions import function
 from nerv.nix.values import EvaluationError, Partial, Set, apply, force, later
 
 FOLDER = "nixos"

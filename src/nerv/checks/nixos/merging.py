@@ -22,7 +22,7 @@ from nerv.checks.nixos.options import Node
 from nerv.checks.nixos.report import Report
 from nerv.checks.nixos.types import Type
 from nerv.nix import coercion
-from nerv.nix.builtins import force_all
+from nerv.nix.builtins.control import force_all
 from nerv.nix.values import (
     EvaluationError,
     NotModelled,

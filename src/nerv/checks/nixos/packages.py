@@ -14,7 +14,7 @@ from typing_extensions import override
 from nerv.checks.nixos.declarations import ANY
 from nerv.nix import coercion
 from nerv.nix.arguments import attributes, member, text
-from nerv.nix.builtins import function
+from nerv.nix.functions import function
 from nerv.nix.values import Builtin, Partial, Set, force, is_function, later
 
 TEXT = "nerv:text"
