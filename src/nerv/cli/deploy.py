@@ -19,7 +19,7 @@ from nerv.deploy.ssh import Access, Target
 from nerv.deploy.steps import perform, script
 from nerv.deploy.trust import HostKey, Word
 from nerv.errors import NervError
-from nerv.operations import deploying, kubeconfigs, session
+from nerv.operations import deploying, kubeconfigs, rendering, session
 from nerv.operations.deployment import Deploy, Options
 from nerv.operations.status import Status
 from nerv.platform.models import Node
@@ -81,6 +81,7 @@ def deploy(
         for one in made:
             sys.stdout.write(script(_title(one), deploying.steps(one)))
         return
+    rendering.require_deployable(folder)
     for one in made:
         asyncio.run(_deploy(one, start))
     _urls(asyncio.run(session.status(kubeconfigs.require(platform.name))))

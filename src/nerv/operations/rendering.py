@@ -216,3 +216,10 @@ def check(folder: PlatformFolder) -> list[Problem]:
         planned = _plan(folder, platform, public_keys(folder, platform))
         found += planned.refused
     return sorted(set(found))
+
+
+def require_deployable(folder: PlatformFolder) -> None:
+    """Raises ProblemsError with all that must not go onto a machine: what is wrong, and what locks everybody out."""
+    found = [problem for problem in check(folder) if problem.severity != "note"]
+    if found:
+        raise ProblemsError(found)

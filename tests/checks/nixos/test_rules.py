@@ -124,6 +124,33 @@ WRONG: dict[str, tuple[Change, list[str]]] = {
             "the release that the machines were first installed with, and never changes)"
         ],
     ),
+    "manifests on an agent": (
+        host("worker-1", 'services.k3s.manifests.a.content = { kind = "ConfigMap"; };'),
+        [
+            "nixos/hosts/worker-1.nix: services.k3s.manifests has no effect on worker-1: agents apply no manifests "
+            "(set it on a server)"
+        ],
+    ),
+    "a flag for another build of K3s": (
+        replace(
+            "nixos/modules/k3s-agent.nix", "{\n  ", '{\n  services.k3s.extraFlags = [ "--prefer-bundled-bin" ];\n  '
+        ),
+        [
+            "nixos/modules/k3s-agent.nix: services.k3s.extraFlags: --prefer-bundled-bin does not work with nixpkgs' "
+            "K3s, which bundles no programs (leave it out)"
+        ],
+    ),
+    "a key in parts": (
+        replace(
+            ".sops.yaml",
+            "- path_regex: ^nixos",
+            "- path_regex: ^x\n  key_groups:\n  - age: [a]\n  - pgp: [b]\n- path_regex: ^nixos",
+        ),
+        [
+            ".sops.yaml: the rule for `^x` has several key_groups: sops would split the key, and no host alone could "
+            "read it (put all recipients under one entry)"
+        ],
+    ),
     "no file of secrets": (
         remove(AGENTS),
         [

@@ -27,6 +27,7 @@ RULES: tuple[Rule, ...] = (
     units.secrets_unit,
     secrets.in_store,
     secrets.token_files,
+    secrets.whole_keys,
     secrets.readable,
     disks.declared,
     disks.booting,

@@ -31,6 +31,7 @@ def clusters(_platform: Platform, flake: Flake, _repository: Repository) -> Iter
         yield Problem(FLAKE, 0, 0, f'no host has {_K3S}.role = "server"', "one server must start the cluster")
     first = starting or servers[:1]
     for host in running:
+        yield from _ignored(host)
         yield from _joining(host, starting=host in first)
 
 
@@ -54,3 +55,17 @@ def _joining(host: Host, *, starting: bool) -> Iterator[Problem]:
             yield host.problem(f"{_K3S}.role", f"{host.name} is an agent without a token: it joins no cluster", hint)
         elif not starting:
             yield host.problem(f"{_K3S}.role", f"{host.name} joins without a token", hint)
+
+
+def _ignored(host: Host) -> Iterator[Problem]:
+    """What is set and does nothing."""
+    if host.get(f"{_K3S}.role") == "agent":
+        for option in ("manifests", "charts", "autoDeployCharts"):
+            if host.set(f"{_K3S}.{option}"):
+                said = f"{_K3S}.{option} has no effect on {host.name}: agents apply no manifests"
+                yield host.problem(f"{_K3S}.{option}", said, "set it on a server")
+    flags = host.get(f"{_K3S}.extraFlags")
+    for flag in flags.split() if isinstance(flags, str) else host.list(f"{_K3S}.extraFlags"):
+        if str(flag).startswith("--prefer-bundled-bin"):
+            said = f"{_K3S}.extraFlags: --prefer-bundled-bin does not work with nixpkgs' K3s, which bundles no programs"
+            yield host.problem(f"{_K3S}.extraFlags", said, "leave it out", value=flag)

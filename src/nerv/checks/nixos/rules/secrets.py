@@ -113,6 +113,18 @@ def readable(_platform: Platform, flake: Flake, repository: Repository) -> Itera
         yield from _keys_of_ssh(host)
 
 
+def whole_keys(_platform: Platform, _flake: Flake, repository: Repository) -> Iterator[Problem]:
+    """Rules of sops that split the key of a file, so that no reader alone can open it."""
+    for rule in items(mapping(_contents(repository.files.get(rendered.RULES_FILE, ""))).get("creation_rules")):
+        if len(items(mapping(rule).get("key_groups"))) > 1:
+            path = mapping(rule).get("path_regex", "")
+            said = (
+                f"the rule for `{path}` has several key_groups: sops would split the key, "
+                "and no host alone could read it"
+            )
+            yield Problem(rendered.RULES_FILE, 0, 0, said, "put all recipients under one entry")
+
+
 def _file(host: Host, name: str, repository: Repository) -> tuple[str, list[Problem]]:
     """The file of a secret in the repository; empty where there is none."""
     option = f"sops.secrets.{name}.sopsFile"
