@@ -264,12 +264,17 @@ class Client:
         body: bytes = b"",
         content_type: str = "application/json",
         accept: str = "application/json",
+        headers: Mapping[str, str] | None = None,
     ) -> RawResponse:
         """Any request; the answer is not looked at. Raises errors.Unreachable only."""
-        headers = self._headers() | {"accept": accept}
+        sent = self._headers() | {"accept": accept} | dict(headers or {})
         if body:
-            headers["content-type"] = content_type
-        return await self._transport.request(method, f"{path}?{urlencode(query)}" if query else path, headers, body)
+            sent["content-type"] = content_type
+        return await self._transport.request(method, f"{path}?{urlencode(query)}" if query else path, sent, body)
+
+    def lines(self, path: str) -> AsyncGenerator[bytes, None]:
+        """The lines of a stream, whatever they are. Raises errors.ApiError."""
+        return self._transport.stream(path, self._headers())
 
     async def _discover(self, api_version: str) -> dict[str, Resource]:
         path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
