@@ -57,7 +57,7 @@ def test_json_patch_errors(operation: dict[str, Any], message: str) -> None:
 
 
 def test_a_failed_test_is_told_apart() -> None:
-    with pytest.raises(patches.TestFailed, match="testing value /a failed: test failed"):
+    with pytest.raises(patches.DoesNotApply, match="testing value /a failed: test failed"):
         patches.json_patch({"a": 1}, [{"op": "test", "path": "/a", "value": True}])
 
 

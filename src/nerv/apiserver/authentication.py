@@ -50,7 +50,7 @@ class Authenticator:
                 self._verified.clear()
             self._verified[token] = claims
         self._must_live(claims)
-        wanted = audiences or (self._signer.issuer,)
+        wanted = audiences or self._signer.audiences
         shared = tuple(item for item in wanted if item in claims.audiences)
         if not shared:
             raise BadToken("token is for another audience")

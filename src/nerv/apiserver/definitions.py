@@ -12,9 +12,11 @@ from datetime import datetime
 from typing import Any
 
 from nerv.kube.objects import Object, clone, set_condition
-from nerv.kube.resources import ALL_VERBS, Resource, Subresource
+from nerv.kube.resources import Resource, Subresource
 
 CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
+# the order in which the server of custom resources lists them
+_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 _STATUS_VERBS = ("get", "patch", "update")
 _VERSION = re.compile(r"^v(\d+)(?:(alpha|beta)(\d+))?$")
 _STABILITY = {None: 0, "beta": 1, "alpha": 2}
@@ -59,10 +61,10 @@ def _version(crd: Object, item: dict[str, Any]) -> Version:
     names = (crd.get("status") or {}).get("acceptedNames") or spec["names"]
     subresources = item.get("subresources") or {}
     parts = []
-    if "scale" in subresources:
-        parts.append(Subresource("scale", _STATUS_VERBS, "Scale", "autoscaling", "v1"))
     if "status" in subresources:
         parts.append(Subresource("status", _STATUS_VERBS))
+    if "scale" in subresources:
+        parts.append(Subresource("scale", _STATUS_VERBS, "Scale", "autoscaling", "v1"))
     resource = Resource(
         spec["group"],
         item["name"],
@@ -72,7 +74,7 @@ def _version(crd: Object, item: dict[str, Any]) -> Version:
         names.get("singular") or names["kind"].lower(),
         tuple(names.get("shortNames") or ()),
         tuple(names.get("categories") or ()),
-        ALL_VERBS,
+        _VERBS,
         tuple(parts),
     )
     return Version(

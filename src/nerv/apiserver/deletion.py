@@ -68,14 +68,22 @@ def check(served: Served, obj: Object, options: Options) -> None:
     """Preconditions. Raises errors.Conflict."""
     meta = obj["metadata"]
     if options.uid and options.uid != meta.get("uid"):
-        why = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {meta.get('uid')}"
-        raise served.conflict(meta["name"], why)
+        why = (
+            f"the UID in the precondition ({options.uid}) does not match the UID in record ({meta.get('uid')}). "
+            "The object might have been deleted and then recreated"
+        )
+        raise _conflict(served, meta["name"], why)
     if options.resource_version and options.resource_version != meta["resourceVersion"]:
         why = (
-            f"Precondition failed: ResourceVersion in precondition: {options.resource_version}, "
-            f"ResourceVersion in object meta: {meta['resourceVersion']}"
+            f"the ResourceVersion in the precondition ({options.resource_version}) does not match the "
+            f"ResourceVersion in record ({meta['resourceVersion']}). The object might have been modified"
         )
-        raise served.conflict(meta["name"], why)
+        raise _conflict(served, meta["name"], why)
+
+
+def _conflict(served: Served, name: str, why: str) -> errors.Conflict:
+    """Preconditions of a deletion name the kind, not the resource."""
+    return errors.conflict(served.resource.kind, served.resource.group, name, why)
 
 
 def begin(served: Served, obj: Object, options: Options, now: datetime) -> bool:

@@ -5,6 +5,8 @@ Aggregated forms: apidiscovery.k8s.io/v2 and v2beta1 (`APIGroupDiscoveryList`), 
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import platform
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +15,6 @@ import orjson
 
 from nerv.apiserver.registry import Registry, Served
 from nerv.http.messages import Request, Response
-from nerv.kube import errors
 from nerv.kube.objects import Object, join_api_version
 from nerv.kube.resources import Subresource
 
@@ -36,6 +37,10 @@ def version() -> Object:
     }
 
 
+class _Unknown(Exception):
+    """Nothing is served under the path."""
+
+
 class Discovery:
     """Answers, kept until the registry changes."""
 
@@ -45,7 +50,7 @@ class Discovery:
         self._kept: dict[object, bytes] = {}
 
     def answer(self, request: Request) -> Response:
-        """The answer for a path under /api or /apis. Raises errors.NotFound."""
+        """The answer for a path under /api or /apis; groups and versions that are not served are no Status."""
         if self._generation != self._registry.generation:
             self._kept.clear()
             self._generation = self._registry.generation
@@ -54,7 +59,10 @@ class Discovery:
         place = (path, aggregated)
         body = self._kept.get(place)
         if body is None:
-            body = self._kept[place] = orjson.dumps(self._document(path, aggregated))
+            try:
+                body = self._kept[place] = orjson.dumps(self._document(path, aggregated))
+            except _Unknown:
+                return Response(404, b"404 page not found\n", "text/plain; charset=utf-8")
         kind = "application/json"
         if aggregated:
             kind += f";g=apidiscovery.k8s.io;v={aggregated};as=APIGroupDiscoveryList"
@@ -77,15 +85,16 @@ class Discovery:
                 return self._resources("", version)
             case ["apis", group, version]:
                 return self._resources(group, version)
-        raise errors.NotFound("the server could not find the requested resource", {})
+        raise _Unknown
 
     def _resources(self, group: str, version: str) -> Object:
         listed = [item for served in self._of(group, version) for item in _listed(served)]
         if not listed:
-            raise errors.NotFound("the server could not find the requested resource", {})
+            raise _Unknown
         return {
             "kind": "APIResourceList",
-            "apiVersion": "v1",
+            # the core's own list is older than this field
+            **({"apiVersion": "v1"} if group else {}),
             "groupVersion": join_api_version(group, version),
             "resources": listed,
         }
@@ -152,7 +161,18 @@ def _listed(served: Served) -> list[Object]:
         own["shortNames"] = list(resource.short_names)
     if resource.categories:
         own["categories"] = list(resource.categories)
+    if served.stored:
+        own["storageVersionHash"] = _storage_version_hash(served)
     return [own, *(_listed_part(served, part) for part in resource.subresources)]
+
+
+def _storage_version_hash(served: Served) -> str:
+    """Changes when the stored version does (k8s.io/apiserver/pkg/endpoints/discovery)."""
+    resource = served.resource
+    group = served.storage_api_version.rpartition("/")[0]
+    version = "v1beta1" if resource.kind == "CustomResourceDefinition" else served.storage_version
+    named = f"{group}/{version}/{resource.kind}"
+    return base64.b64encode(hashlib.sha256(named.encode()).digest()[:8]).decode()
 
 
 def _listed_part(served: Served, part: Subresource) -> Object:
@@ -198,4 +218,5 @@ def _described(served: Served) -> Object:
 
 
 def _kind(group: str, version: str, kind: str) -> dict[str, Any]:
+    version = version if group else ""  # the core says nothing of itself
     return {"group": group, "version": version, "kind": kind}

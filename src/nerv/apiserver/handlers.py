@@ -13,7 +13,7 @@ from nerv.apiserver.requests import Call
 from nerv.apiserver.writes import Written
 from nerv.http.messages import Answer, Response
 from nerv.kube import errors
-from nerv.kube.objects import Object
+from nerv.kube.objects import Object, timestamp
 
 
 def resource(context: Context, call: Call) -> Answer | Awaitable[Answer]:
@@ -25,6 +25,8 @@ def resource(context: Context, call: Call) -> Answer | Awaitable[Answer]:
     if target.subresource:
         return _subresource(context, served, call)
     if target.verb not in served.resource.verbs:
+        raise errors.MethodNotAllowed("the server does not allow this method on the requested resource", {})
+    if (target.verb in ("update", "patch") and not target.name) or (target.verb == "create" and target.name):
         raise errors.MethodNotAllowed("the server does not allow this method on the requested resource", {})
     converted = conversion.by_webhook(served)
     match target.verb:
@@ -79,7 +81,7 @@ def _subresource(context: Context, served: Served, call: Call) -> Answer | Await
 
 
 async def _create(context: Context, served: Served, call: Call) -> Answer:
-    obj = shaping.identify(served, bodies.decode(call.request))
+    obj = shaping.identify(served, bodies.decode(call.request, served.resource.kind))
     if not served.stored:
         return await _ask(context, served, call, obj)
     return await _answer(context, served, call, await writes.create(context, served, call, obj))
@@ -98,12 +100,13 @@ async def _ask(context: Context, served: Served, call: Call, obj: Object) -> Ans
     review = context.reviews.answer(served.resource, obj, call.user, target.namespace)
     if review is None:
         raise errors.MethodNotAllowed("the server does not allow this method on the requested resource", {})
-    review["metadata"].setdefault("creationTimestamp", None)
+    made = timestamp(context.now()) if served.resource.plural == "selfsubjectreviews" else None
+    review["metadata"].setdefault("creationTimestamp", made)
     return Response(201, orjson.dumps(review))
 
 
 async def _update(context: Context, served: Served, call: Call) -> Answer:
-    obj = shaping.identify(served, bodies.decode(call.request))
+    obj = shaping.identify(served, bodies.decode(call.request, served.resource.kind))
     name = obj["metadata"].get("name")
     if name != call.target.name:
         raise errors.BadRequest(

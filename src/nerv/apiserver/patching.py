@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from nerv.apiserver import bodies, writes
 from nerv.apiserver.context import Context
 from nerv.apiserver.registry import Served
 from nerv.apiserver.requests import Call
 from nerv.apiserver.writes import Written
-from nerv.kube import errors, ownership, patches
-from nerv.kube.objects import Object
+from nerv.http.messages import Request
+from nerv.kube import errors, fields, ownership, patches
+from nerv.kube.objects import Object, split_api_version
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
@@ -24,40 +24,50 @@ async def patch(context: Context, served: Served, call: Call) -> Written:
     kind = bodies.media_type(call.request)
     if kind in (APPLY, "application/apply-patch+cbor"):
         return await _apply(context, served, call)
-    body = bodies.parse(call.request)
-    change = _change(served, kind, body)
+    change = _change(served, kind, call.request)
 
     def make(old: Object) -> Object:
         try:
-            return change(old)
-        except patches.TestFailed as error:
-            # a failed test is about the object's state: 422 as the real server answers
-            raise errors.Invalid(f"the server rejected our request due to an error in our request: {error}") from None
+            obj = change(old)
+        except patches.DoesNotApply:
+            # about the object's state: 422, and the real server does not say more
+            raise errors.Invalid("the server rejected our request due to an error in our request", {}) from None
         except patches.PatchError as error:
             raise errors.BadRequest(str(error)) from None
+        name = (obj.get("metadata") or {}).get("name") or ""
+        if name != call.target.name:
+            raise errors.BadRequest(
+                f"the name of the object ({name}) does not match the name on the URL ({call.target.name})"
+            )
+        return obj
 
     return await writes.update(context, served, call, make)
 
 
 def change_of(served: Served, call: Call) -> Callable[[Object], Object]:
     """The change that a patch request describes, for parts of objects such as Scale. Raises errors.ApiError."""
-    return _change(served, bodies.media_type(call.request), bodies.parse(call.request))
+    return _change(served, bodies.media_type(call.request), call.request)
 
 
-def _change(served: Served, kind: str, body: Any) -> Callable[[Object], Object]:
+def _change(served: Served, kind: str, request: Request) -> Callable[[Object], Object]:
+    accepted = (JSON, MERGE, APPLY, STRATEGIC) if served.builtin else (JSON, MERGE, APPLY)
+    if kind not in (JSON, MERGE, APPLY, STRATEGIC):
+        raise errors.UnsupportedMedia("415: Unsupported Media Type", {})
+    if kind not in accepted:
+        raise errors.UnsupportedMedia(
+            "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
+        )
+    body = bodies.patch(request)
     if kind == JSON:
         return lambda old: patches.json_patch(old, body)
     if not isinstance(body, dict):
         raise errors.BadRequest("the patch is no object")
     if kind == MERGE:
         return lambda old: dict(patches.merge_patch(old, body))
-    if kind == STRATEGIC and served.builtin and served.schema is not None:
-        schema = served.schema
-        return lambda old: patches.strategic_merge(old, body, schema)
-    accepted = (JSON, MERGE, APPLY, STRATEGIC) if served.builtin else (JSON, MERGE, APPLY)
-    raise errors.UnsupportedMedia(
-        "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
-    )
+    schema = served.schema
+    if schema is None:
+        raise errors.UnsupportedMedia(f"{served.resource.qualified} cannot be patched")
+    return lambda old: patches.strategic_merge(old, body, schema)
 
 
 async def _apply(context: Context, served: Served, call: Call) -> Written:
@@ -65,7 +75,8 @@ async def _apply(context: Context, served: Served, call: Call) -> Written:
     applied = bodies.decode(request)
     manager = request.param("fieldManager")
     if not manager:
-        raise _refused("fieldManager: Required value: is required for apply patch")
+        wrong = fields.required("fieldManager", "is required for apply patch")
+        raise errors.invalid_options("PATCH", wrong.cause())
     force = request.param("force") in ("true", "1")
     _check_identity(served, target.name, applied)
     if served.schema is None:
@@ -73,6 +84,10 @@ async def _apply(context: Context, served: Served, call: Call) -> Written:
     schema = served.schema
 
     def make(live: Object | None) -> Object:
+        uid = applied["metadata"].get("uid")
+        if live is None and uid:
+            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise served.conflict(target.name, why)
         try:
             return ownership.apply(
                 live,
@@ -96,6 +111,9 @@ async def _apply(context: Context, served: Served, call: Call) -> Written:
 def _check_identity(served: Served, name: str, applied: Object) -> None:
     """An applied configuration names what it is. Raises errors.BadRequest."""
     resource = served.resource
+    group, version = split_api_version(str(applied.get("apiVersion") or ""))
+    if not version or not applied.get("kind"):
+        raise errors.BadRequest(f"invalid object type: {group}/{version}, Kind={applied.get('kind', '')}")
     if applied.get("apiVersion") != resource.api_version or applied.get("kind") != resource.kind:
         raise errors.BadRequest(
             f"the applied object is a {applied.get('apiVersion', '')} {applied.get('kind', '')}, "
@@ -108,7 +126,3 @@ def _check_identity(served: Served, name: str, applied: Object) -> None:
         raise errors.BadRequest(f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
     if meta.get("managedFields"):
         raise errors.BadRequest("metadata.managedFields must be nil")
-
-
-def _refused(text: str) -> errors.Invalid:
-    return errors.Invalid(f'PatchOptions.meta.k8s.io "" is invalid: {text}')

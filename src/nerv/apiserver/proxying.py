@@ -61,6 +61,8 @@ class Proxy:
     async def answer(self, call: Call) -> Answer:
         """Pass a request on. Raises errors.ApiError."""
         target = call.target
+        if target.subresource == "log" and self._nowhere(call):
+            return Response(204, b"")
         if target.subresource == "proxy":
             way = self._proxied(call)
         elif target.subresource == "log":
@@ -72,18 +74,27 @@ class Proxy:
             way = self._kubelet(call, "portForward", ports, container=False)
         return await self._pass(call.request, way, plain=target.subresource == "log")
 
+    def _nowhere(self, call: Call) -> bool:
+        """Whether the pod has no node yet: its log is empty. Raises errors.BadRequest for a container it has not."""
+        entry = self._store.get("pods", call.target.namespace, call.target.name)
+        if entry is None:
+            return False
+        pod = entry.load()
+        _container(pod, call.request.param("container"))
+        return not pod["spec"].get("nodeName")
+
     def _kubelet(self, call: Call, verb: str, query: Iterable[tuple[str, str]], *, container: bool) -> _Way:
         namespace, name = call.target.namespace, call.target.name
         entry = self._store.get("pods", namespace, name)
         if entry is None:
             raise errors.not_found("pods", "", name)
         pod = entry.load()
-        node = pod["spec"].get("nodeName")
-        if not node:
-            raise errors.BadRequest(f"pod {name} does not have a host assigned")
         path = f"/{verb}/{namespace}/{name}"
         if container:
             path += f"/{_container(pod, call.request.param('container'))}"
+        node = pod["spec"].get("nodeName")
+        if not node:
+            raise errors.BadRequest(f"pod {name} does not have a host assigned")
         text = urlencode(list(query))
         return self._node(node, f"{path}?{text}" if text else path)
 

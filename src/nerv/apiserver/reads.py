@@ -15,8 +15,10 @@ from nerv.apiserver.registry import Served
 from nerv.apiserver.representation import Shape
 from nerv.apiserver.requests import Call
 from nerv.apiserver.store import Entry, Store
-from nerv.http.messages import Response, Stream
-from nerv.kube import errors, selectors
+from nerv.http.messages import Request, Response, Stream
+from nerv.kube import errors, fields, selectors
+
+_MATCHES = ("Exact", "NotOlderThan", "")
 
 
 def get(context: Context, served: Served, call: Call) -> Response:
@@ -67,6 +69,7 @@ def require(store: Store, served: Served, call: Call) -> Entry:
 
 def list_objects(context: Context, served: Served, call: Call) -> Response:
     """A list, whole or in pages."""
+    _check_match(call.request)
     chosen = choice(served, call)
     store = context.store
     shape = representation.negotiate(served, call.request, context.now)
@@ -127,11 +130,7 @@ def watch(context: Context, served: Served, call: Call) -> Stream:
     chosen = choice(served, call)
     shape = representation.negotiate(served, request, context.now)
     initial = request.param("sendInitialEvents") in ("true", "1")
-    if initial and request.param("resourceVersionMatch") != "NotOlderThan":
-        raise errors.Invalid(
-            'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: '
-            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        )
+    _check_match(request, initial=initial)
     since = _number(request.param("resourceVersion"), "resourceVersion") or None
     bookmarks = request.param("allowWatchBookmarks") in ("true", "1")
     timeout = _number(request.param("timeoutSeconds"), "timeoutSeconds")
@@ -162,4 +161,23 @@ def _number(text: str, name: str) -> int:
     try:
         return max(int(text), 0)
     except ValueError:
-        raise errors.BadRequest(f"{name}: Invalid value: {text!r}: not a number") from None
+        quoted = fields.show(text)
+        if name == "resourceVersion":
+            why = f"resourceVersion: Invalid value: {quoted}: strconv.ParseUint: parsing {quoted}: invalid syntax"
+        else:
+            why = f"strconv.ParseInt: parsing {quoted}: invalid syntax"
+        raise errors.BadRequest(why) from None
+
+
+def _check_match(request: Request, *, initial: bool = False) -> None:
+    """Raises errors.Invalid for a resourceVersionMatch that is none, or that sendInitialEvents does not go with."""
+    match = request.param("resourceVersionMatch")
+    if initial and match != "NotOlderThan":
+        wrong = fields.forbidden(
+            "resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        )
+    elif match not in _MATCHES:
+        wrong = fields.not_supported("resourceVersionMatch", match, _MATCHES)
+    else:
+        return
+    raise errors.invalid_options(request.method, wrong.cause())

@@ -184,12 +184,10 @@ def check_fields(served: Served, fields: FieldSelector) -> None:
     known = _FIELDS.get(served.key, ()) if served.builtin else _selectable(served)
     for term in fields.terms:
         if term.path not in ("metadata.name", "metadata.namespace") and term.path not in known:
-            kind = f"{served.resource.group}/{served.resource.version}, Kind={served.resource.kind}"
-            why = "" if served.builtin else f"field label not supported: {term.path}"
             raise errors.BadRequest(
-                why or f'"{term.path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
-                if not known
-                else f"field label not supported for {kind}: {term.path}"
+                f"field label not supported: {term.path}"
+                if known or not served.builtin
+                else f'"{term.path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
             )
 
 

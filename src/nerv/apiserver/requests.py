@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from nerv.apiserver.identity import User
 from nerv.http.messages import Request
-from nerv.kube import errors
+from nerv.kube import errors, fields
 
 _VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
@@ -45,10 +45,11 @@ class Call:
 
     @property
     def dry_run(self) -> bool:
-        """Do everything but store. Raises errors.BadRequest for a value other than All."""
+        """Do everything but store. Raises errors.Invalid for a value other than All."""
         values = self.request.params.get("dryRun", [])
         if any(value not in ("All", "") for value in values):
-            raise errors.BadRequest(f'Invalid value: {values}: must contain only "All"')
+            wrong = fields.not_supported("dryRun", fields.Strings(values), ["All"])
+            raise errors.invalid_options(self.request.method, wrong.cause())
         return "All" in values
 
 
@@ -63,6 +64,10 @@ def parse(request: Request) -> Target:
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
         return Target(request.method.lower(), path)
+    # the older form of a watch: /api/v1/watch/namespaces/x/secrets
+    watching = rest[0] == "watch" and len(rest) > 1 and verb == "get"
+    if watching:
+        rest = rest[1:]
     namespace = ""
     if rest[0] == "namespaces" and len(rest) >= 3 and not (len(rest) == 3 and rest[2] in _NAMESPACE_SUBRESOURCES):
         namespace, rest = rest[1], rest[2:]
@@ -76,7 +81,9 @@ def parse(request: Request) -> Target:
         tail = "/" + "/".join(rest[3:]) + ("/" if path.endswith("/") else "")
     elif subresource == "proxy" and path.endswith("/"):
         tail = "/"
-    if not name:
+    if watching:
+        verb = "watch"
+    elif not name:
         verb = _collection_verb(verb, request)
     elif verb == "get" and _watching(request):
         verb = "watch"

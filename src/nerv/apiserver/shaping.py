@@ -6,19 +6,21 @@ from collections.abc import Sequence
 
 from nerv.apiserver.registry import Served
 from nerv.http.messages import Request
-from nerv.kube import defaults, errors, schemas, validation
+from nerv.kube import defaults, errors, fields, resources, schemas, validation
 from nerv.kube.fields import FieldError
-from nerv.kube.objects import Object
+from nerv.kube.objects import Object, split_api_version
+from nerv.kube.resources import GroupVersionKind, Resource
 
-_MODES = ("Strict", "Warn", "Ignore")
+_MODES = ("", "Ignore", "Strict", "Warn")
 
 
 def field_validation(request: Request) -> str:
-    """Strict, Warn or Ignore; Warn if the client does not say. Raises errors.BadRequest."""
-    mode = request.param("fieldValidation") or "Warn"
+    """Strict, Warn or Ignore; Warn if the client does not say. Raises errors.Invalid."""
+    mode = request.param("fieldValidation")
     if mode not in _MODES:
-        raise errors.BadRequest(f'fieldValidation: Unsupported value: "{mode}": supported values: {", ".join(_MODES)}')
-    return mode
+        wrong = fields.not_supported("fieldValidation", mode, _MODES)
+        raise errors.invalid_options(request.method, wrong.cause())
+    return mode or "Warn"
 
 
 def decode(served: Served, obj: Object, mode: str, warnings: list[str], body: bytes = b"") -> None:
@@ -30,8 +32,11 @@ def decode(served: Served, obj: Object, mode: str, warnings: list[str], body: by
     if schema is None:
         return
     resource = served.resource
-    problems = schemas.duplicate_fields(body) if body and mode == "Strict" else []
-    problems += [f'unknown field "{path}"' for path in schemas.prune(obj, schema)]
+    unknown = schemas.prune(obj, schema)
+    repeated = schemas.duplicate_fields(body) if body and mode == "Strict" else []
+    # a field that is unknown is said once, however often it stands there
+    problems = [problem for problem in repeated if problem not in {f'duplicate field "{path}"' for path in unknown}]
+    problems += [f'unknown field "{path}"' for path in unknown]
     if problems and mode == "Strict":
         raise errors.BadRequest(
             f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
@@ -79,6 +84,8 @@ def identify(served: Served, obj: Object) -> Object:
     """Fill in and check apiVersion, kind and metadata. Raises errors.BadRequest."""
     resource = served.resource
     api_version, kind = obj.setdefault("apiVersion", resource.api_version), obj.setdefault("kind", resource.kind)
+    if served.builtin and (kind, api_version) != (resource.kind, resource.api_version):
+        raise errors.BadRequest(_other_kind(resource, str(kind), str(api_version)))
     if kind != resource.kind:
         raise errors.BadRequest(
             f"the object provided is unrecognized: kind {kind} does not belong to {resource.qualified}"
@@ -91,3 +98,13 @@ def identify(served: Served, obj: Object) -> Object:
     if not isinstance(obj.setdefault("metadata", {}), dict):
         raise errors.BadRequest("the object provided is unrecognized: metadata is no object")
     return obj
+
+
+def _other_kind(resource: Resource, kind: str, api_version: str) -> str:
+    """What the server's decoder says of an object of another kind: known ones do not convert, others are unknown."""
+    group, version = split_api_version(api_version)
+    told = f'{kind} in version "{version}" cannot be handled as a {resource.kind}: '
+    if resources.builtin(GroupVersionKind(group, version, kind)) is None:
+        return f'{told}no kind "{kind}" is registered for version "{api_version}" in scheme "pkg/runtime/scheme.go:100"'
+    package = resource.group.partition(".")[0] or "core"
+    return f"{told}converting ({version}.{kind}) to ({package}.{resource.kind}): unknown conversion"

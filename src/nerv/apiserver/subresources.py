@@ -47,7 +47,8 @@ async def scale(context: Context, served: Served, call: Call) -> Response:
         _put(old, _paths(served)[0], replicas)
         return old
 
-    written = await writes.update(context, served, _without_subresource(call), make)
+    # nobody owns the replicas of a custom resource for having scaled it
+    written = await writes.update(context, served, _without_subresource(call), make, tracked=not served.builtin)
     return _json(200, _scale_of(served, orjson.loads(written.raw)))
 
 
@@ -76,7 +77,7 @@ def _scale_of(served: Served, obj: Object) -> Object:
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {field: meta[field] for field in fields if field in meta},
-        "spec": {"replicas": _at(obj, wanted) or 0},
+        "spec": {"replicas": replicas} if (replicas := _at(obj, wanted)) else {},
         "status": status,
     }
 
@@ -109,9 +110,11 @@ async def bind(context: Context, served: Served, call: Call) -> Response:
     def make(pod: Object) -> Object:
         name = pod["metadata"]["name"]
         if pod["metadata"].get("deletionTimestamp"):
-            raise served.conflict(name, f"pod {name} is being deleted, cannot be assigned to a host")
+            why = f"pod {name} is being deleted, cannot be assigned to a host"
+            raise errors.conflict("pods/binding", "", name, why)
         if pod["spec"].get("nodeName"):
-            raise served.conflict(name, f'pod {name} is already assigned to node "{pod["spec"]["nodeName"]}"')
+            why = f'pod {name} is already assigned to node "{pod["spec"]["nodeName"]}"'
+            raise errors.conflict("pods/binding", "", name, why)
         pod["spec"]["nodeName"] = node
         if annotations:
             pod["metadata"].setdefault("annotations", {}).update(annotations)
@@ -126,18 +129,20 @@ async def bind(context: Context, served: Served, call: Call) -> Response:
         return pod
 
     await writes.update(context, served, call, make)
-    return _json(201, errors.success())
+    return _json(201, {**errors.success(), "code": 201})
 
 
 async def evict(context: Context, served: Served, call: Call) -> Response:
     """Delete a pod if its disruption budget allows. Raises errors.TooManyRequests."""
-    eviction = bodies.decode(call.request)
+    eviction = bodies.decode(call.request, "Eviction")
+    if (eviction.get("metadata") or {}).get("name", call.target.name) != call.target.name:
+        raise errors.BadRequest("name in URL does not match name in Eviction object")
     options = Options.from_object(eviction.get("deleteOptions") or {}, call.dry_run)
     pod = reads.require(context.store, served, call).load()
     if not options.dry_run:
         await disruption.spend(context, pod)
     await writes.delete(context, served, call, call.target.name, options)
-    return _json(201, errors.success())
+    return _json(201, {**errors.success(), "code": 201})
 
 
 async def token(context: Context, served: Served, call: Call) -> Response:
@@ -152,7 +157,7 @@ async def token(context: Context, served: Served, call: Call) -> Response:
         raise errors.invalid("TokenRequest", "authentication.k8s.io", "", [cause])
     issued = int(context.now().timestamp())
     pod_name, pod_uid = _bound_pod(context, account.namespace, account.name, spec.get("boundObjectRef") or {})
-    audiences = tuple(spec.get("audiences") or (context.signer.issuer,))
+    audiences = tuple(spec.get("audiences") or context.signer.audiences)
     claims = Claims(
         account.namespace,
         account.name,
@@ -171,7 +176,7 @@ async def token(context: Context, served: Served, call: Call) -> Response:
         "namespace": account.namespace,
         "creationTimestamp": timestamp(context.now()),
     }
-    answer["spec"] = {**spec, "audiences": list(audiences), "expirationSeconds": seconds}
+    answer["spec"] = {"boundObjectRef": None, **spec, "audiences": list(audiences), "expirationSeconds": seconds}
     expires = datetime.fromtimestamp(claims.expires, UTC)
     answer["status"] = {"token": context.signer.sign(claims), "expirationTimestamp": timestamp(expires)}
     return _json(201, answer)

@@ -55,6 +55,11 @@ class Signer:
         der = self._public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         self.key_id = _text(hashlib.sha256(der).digest())
 
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """Whom tokens are for that name nobody: this server, by its issuer and by the name that K3s adds."""
+        return self.issuer, "k3s"
+
     def sign(self, claims: Claims) -> str:
         """The token."""
         header = {"alg": "ES256", "kid": self.key_id}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -51,9 +51,10 @@ async def create(context: Context, served: Served, call: Call, obj: Object, *, t
         # said before admission: a quota or a webhook must not answer for an object that exists
         raise errors.already_exists(served.resource.plural, served.resource.group, attributes.name)
     try:
-        await _admit(context, attributes)
+        # before admission: what the server or a webhook adds is nobody's
         if not tracked:
             _track(context, attributes, call.request)
+        await _admit(context, attributes)
         if not served.builtin and attributes.obj is not None:
             # the status was taken out; what is read from storage has its defaults all the same
             shaping.default(served, attributes.obj)
@@ -63,9 +64,10 @@ async def create(context: Context, served: Served, call: Call, obj: Object, *, t
         raise
 
 
-async def update(context: Context, served: Served, call: Call, make: Make) -> Written:
-    """Change an object. Without a resourceVersion from the client it is decided again when somebody was faster."""
-    return await _retry(context, served, call, make)
+async def update(context: Context, served: Served, call: Call, make: Make, *, tracked: bool = False) -> Written:
+    """Change an object. Without a resourceVersion from the client it is decided again when somebody was faster.
+    `tracked`: its managedFields are right already."""
+    return await _retry(context, served, call, make, tracked=tracked)
 
 
 async def apply(context: Context, served: Served, call: Call, make: MakeOrCreate) -> Written:
@@ -107,12 +109,15 @@ async def _change(
     else:
         metadata.prepare_update(served, obj, old, keep_status=call.target.subresource != "binding")
     try:
-        await _admit(context, attributes)
         if not tracked:
             _track(context, attributes, call.request)
+        await _admit(context, attributes)
         obj = attributes.obj = attributes.obj or obj
         if deletion.finished(served, obj):
-            return await _remove(context, attributes, head)
+            # the answer is the object as it was last stored, without what held it
+            removed = await _remove(context, attributes, head)
+            obj["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
+            return replace(removed, raw=orjson.dumps(await _stored(context, served, obj)))
         obj["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
         if obj == old or ownership.only_times_differ(obj, old):
             await context.store.settled(served.key, head.namespace, head.name)

@@ -48,6 +48,7 @@ VERBS: tuple[tuple[str, str, str], ...] = (
     ("console", "nerv.cli.console", "console"),
     ("image", "nerv.cli.image", "image"),
     ("engine", "nerv.cli.engine", "engine"),
+    ("fidelity", "nerv.cli.fidelity", "fidelity"),
     ("deploy", "nerv.cli.deploy", "deploy"),
 )
 

@@ -34,9 +34,10 @@ def status(code: int, reason: str, message: str, details: Mapping[str, Any] | No
         "metadata": {},
         "status": "Failure",
         "message": message,
-        "reason": reason,
     }
-    if details:
+    if reason:
+        answer["reason"] = reason
+    if details is not None:
         answer["details"] = dict(details)
     answer["code"] = code
     return answer
@@ -262,8 +263,15 @@ def invalid(kind: str, group: str, name: str, causes: Sequence[Cause]) -> Invali
     `message` and `field`."""
     texts = list(dict.fromkeys(f"{cause['field']}: {cause['message']}" for cause in causes))
     text = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
-    details = {"name": name, **_group(group), "kind": kind, "causes": [dict(cause) for cause in causes]}
+    named = {"name": name} if name else {}
+    details = {**named, **_group(group), "kind": kind, "causes": [dict(cause) for cause in causes]}
     return Invalid(f'{qualified(kind, group)} "{name}" is invalid: {text}', details)
+
+
+def invalid_options(method: str, cause: Cause) -> Invalid:
+    """`CreateOptions.meta.k8s.io "" is invalid: ...`: a query parameter of a request by `method` is wrong."""
+    kinds = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
+    return invalid(kinds.get(method, "ListOptions"), "meta.k8s.io", "", [cause])
 
 
 def _group(group: str) -> dict[str, str]:

@@ -88,8 +88,14 @@ def too_many(field: str, actual: int, limit: int) -> FieldError:
     return FieldError(field, TOO_MANY, f"Too many: {actual}: must have at most {limit} item{'' if limit == 1 else 's'}")
 
 
+class Strings(list[str]):
+    """A list of texts that the server shows in Go's form: `[]string{"a"}`."""
+
+
 def show(value: Any) -> str:
     """A value as the API server quotes it in messages."""
+    if isinstance(value, Strings):
+        return f"[]string{{{', '.join(show(item) for item in value)}}}"
     if isinstance(value, str):
         return orjson.dumps(value).decode()
     if value is None:

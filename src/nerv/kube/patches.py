@@ -1,7 +1,7 @@
 """JSON patch (RFC 6902), JSON merge patch (RFC 7386) and Kubernetes' strategic merge patch.
 
 Every function returns a new object and leaves its arguments alone. `PatchError` says what is wrong with the patch;
-`TestFailed` that a `test` operation did not hold (a 422 of the API server).
+`DoesNotApply` that it does not fit the object (a 422 of the API server).
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ from nerv.kube.objects import Object, clone
 from nerv.kube.schemas.view import Schema
 from nerv.kube.strategic import PatchError, merge
 
-__all__ = ["PatchError", "TestFailed", "json_patch", "merge_patch", "strategic_merge"]
+__all__ = ["DoesNotApply", "PatchError", "json_patch", "merge_patch", "strategic_merge"]
 
 
-class TestFailed(PatchError):
-    """A `test` operation of a JSON patch did not hold."""
-
-    __test__ = False  # pytest takes names that begin with Test for tests
+class DoesNotApply(PatchError):
+    """A JSON patch is well-formed and does not fit the object: a path is missing, a `test` did not hold."""
 
 
 def merge_patch(obj: Any, patch: Any) -> Any:
@@ -43,7 +41,7 @@ def strategic_merge(obj: Object, patch: Object, schema: Schema) -> Object:
 
 
 def json_patch(obj: Object, operations: Sequence[Mapping[str, Any]]) -> Object:
-    """RFC 6902. Raises PatchError or TestFailed."""
+    """RFC 6902. Raises PatchError or DoesNotApply."""
     if not isinstance(operations, list):
         raise PatchError("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
     document: Any = clone(obj)
@@ -60,7 +58,7 @@ def _apply(document: Any, operation: Mapping[str, Any]) -> Any:
         raise PatchError(f"{verb} operation does not apply: missing path")
     if verb == "test":
         if not same(_get(document, path, verb), operation.get("value")):
-            raise TestFailed(f"testing value {path} failed: test failed")
+            raise DoesNotApply(f"testing value {path} failed: test failed")
         return document
     if verb == "remove":
         return _remove(document, path, verb)
@@ -97,9 +95,9 @@ def _parts(path: str, verb: str) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
 
 
-def _missing(path: str, verb: str) -> PatchError:
+def _missing(path: str, verb: str) -> DoesNotApply:
     quoted = path.replace('"', '\\"')
-    return PatchError(f'{verb} operation does not apply: doc is missing path: "{quoted}": missing value')
+    return DoesNotApply(f'{verb} operation does not apply: doc is missing path: "{quoted}": missing value')
 
 
 def _position(items: list[Any], part: str, path: str, verb: str, room: int) -> int:

@@ -116,6 +116,8 @@ def _requirement(part: str, text: str) -> Requirement:
         return _checked(Requirement(match["key"], operator, (match["value"],)), text)
     if part.startswith("!"):
         return _checked(Requirement(part[1:].strip(), "!"), text)
+    if re.search(r"\s(in|notin)$", part):
+        raise ValueError("unable to parse requirement: found '' expected: '('")
     return _checked(Requirement(part, "exists"), text)
 
 

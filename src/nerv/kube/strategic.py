@@ -38,7 +38,7 @@ def merge(original: Any, patch: Any, schema: Schema) -> Any:
     for name, value in patch.items():
         if not name.startswith("$"):
             _merge_field(result, name, value, schema)
-    _directives(result, patch, schema)
+    _directives(result, patch, schema, original if isinstance(original, dict) else {})
     return result
 
 
@@ -61,7 +61,7 @@ def _merge_field(result: dict[str, Any], name: str, value: Any, schema: Schema) 
         result[name] = clone(value)
 
 
-def _directives(result: dict[str, Any], patch: dict[str, Any], schema: Schema) -> None:
+def _directives(result: dict[str, Any], patch: dict[str, Any], schema: Schema, original: dict[str, Any]) -> None:
     """Those that stand beside the list they speak of; the order last, because it speaks of the merged list."""
     for name, value in patch.items():
         if name.startswith(_DELETE_PRIMITIVES):
@@ -74,13 +74,13 @@ def _directives(result: dict[str, Any], patch: dict[str, Any], schema: Schema) -
             field = name.removeprefix(_ORDER)
             if isinstance(result.get(field), list):
                 key = (schema.field(field) or ANY).merge_key
-                result[field] = _ordered(result[field], value, key)
+                result[field] = _ordered(result[field], value, key, original.get(field) or [])
 
 
 def _merge_list(original: list[Any], patch: list[Any], field: Schema) -> list[Any]:
     key = field.merge_key
     if not key or not all(isinstance(item, dict) for item in patch):
-        return original + [clone(item) for item in patch if item not in original]
+        return _ordered(original + [clone(item) for item in patch if item not in original], patch, "", original)
     if any(item.get(_PATCH) == "replace" for item in patch):
         return [clone(item) for item in patch if item.get(_PATCH) != "replace"]
     result = list(original)
@@ -94,24 +94,22 @@ def _merge_list(original: list[Any], patch: list[Any], field: Schema) -> list[An
             result[found[0]] = merge(result[found[0]], item, field.items or ANY)
         else:
             result.append(merge({}, item, field.items or ANY))
-    return result
+    return _ordered(result, patch, key, original)
 
 
-def _ordered(items: list[Any], order: list[Any], key: str) -> list[Any]:
-    """Items of the patch in the patch's order; the server's own items keep their place before their successor."""
+def _ordered(items: list[Any], order: list[Any], key: str, live: list[Any]) -> list[Any]:
+    """Items that the patch names in its order; the others, which only the server has, stay before those that they
+    stood before, and come last otherwise."""
 
     def identity(item: Any) -> Any:
         return item.get(key) if key and isinstance(item, dict) else item
 
-    wanted = [identity(entry) for entry in order]
-    listed = sorted((item for item in items if identity(item) in wanted), key=lambda item: wanted.index(identity(item)))
+    wanted, places = [identity(entry) for entry in order], [identity(item) for item in live]
+    named = sorted((item for item in items if identity(item) in wanted), key=lambda item: wanted.index(identity(item)))
+    own = [item for item in items if identity(item) not in wanted]
     result: list[Any] = []
-    queue = list(listed)
-    for item in items:
-        if identity(item) in wanted:
-            # Everything up to this item's wanted place has to be out before the server's items that follow it.
-            while queue and wanted.index(identity(queue[0])) <= wanted.index(identity(item)):
-                result.append(queue.pop(0))
-        else:
-            result.append(item)
-    return result + queue
+    while own and named:
+        first, other = identity(named[0]), identity(own[0])
+        stays = first in places and other in places and places.index(other) < places.index(first)
+        result.append(own.pop(0) if stays else named.pop(0))
+    return result + named + own

@@ -139,7 +139,8 @@ class TlsTransport:
         data = body or None
         try:
             async with self._open().request(method, self._base + path, headers=self._signed(headers), data=data) as got:
-                lowered = {name.lower(): value for name, value in got.headers.items()}
+                # a header that is sent several times (Warning) is one list
+                lowered = {name.lower(): ", ".join(got.headers.getall(name)) for name in got.headers}
                 return RawResponse(got.status, lowered, await got.read())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unreachable(error) from None

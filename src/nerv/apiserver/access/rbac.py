@@ -13,6 +13,7 @@ from nerv.apiserver.identity import MASTERS, User
 from nerv.apiserver.requests import Target
 from nerv.apiserver.store import Change, Store
 from nerv.kube import errors
+from nerv.kube.objects import Object
 
 _ROLES = "roles.rbac.authorization.k8s.io"
 _CLUSTER_ROLES = "clusterroles.rbac.authorization.k8s.io"
@@ -22,6 +23,7 @@ KEYS = frozenset({_ROLES, _CLUSTER_ROLES, _ROLE_BINDINGS, _CLUSTER_ROLE_BINDINGS
 _ALL = "*"
 
 Rule = Mapping[str, Any]
+Subject = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -73,25 +75,34 @@ class Authorizer:
             return True
         return bool(question.namespace) and any(covers(rule, question) for rule in self.rules(user, question.namespace))
 
+    def reason(self, user: User, question: Question) -> str:
+        """Which binding allows it, in the words of a review; empty for what is refused or needs no rule."""
+        if MASTERS in user.groups:
+            return ""
+        for namespace in dict.fromkeys(("", question.namespace)):
+            for binding, subject, rules in self._bound(user, namespace):
+                if any(covers(rule, question) for rule in rules):
+                    return _allowed_by(binding, subject)
+        return ""
+
     def rules(self, user: User, namespace: str) -> list[Rule]:
         """The user's rules for the whole cluster (empty namespace), or those that hold in one namespace only."""
         place = (user.name, user.groups, namespace)
         found = self._kept.get(place)
         if found is None:
-            found = self._kept[place] = list(self._collect(user, namespace))
+            found = self._kept[place] = [rule for _, _, rules in self._bound(user, namespace) for rule in rules]
         return found
 
-    def _collect(self, user: User, namespace: str) -> Iterator[Rule]:
-        if not namespace:
-            for entry in self._store.iterate(_CLUSTER_ROLE_BINDINGS):
-                binding = entry.load()
-                if _names(binding.get("subjects") or (), user, ""):
-                    yield from self._role(binding["roleRef"], "")
-            return
-        for entry in self._store.iterate(_ROLE_BINDINGS, namespace):
+    def _bound(self, user: User, namespace: str) -> Iterator[tuple[Object, Subject, Iterable[Rule]]]:
+        """Bindings that name the user, with the subject that does and the rules that they give."""
+        bindings = (
+            self._store.iterate(_ROLE_BINDINGS, namespace) if namespace else self._store.iterate(_CLUSTER_ROLE_BINDINGS)
+        )
+        for entry in bindings:
             binding = entry.load()
-            if _names(binding.get("subjects") or (), user, namespace):
-                yield from self._role(binding["roleRef"], namespace)
+            subject = _naming(binding.get("subjects") or (), user, namespace)
+            if subject is not None:
+                yield binding, subject, self._role(binding["roleRef"], namespace)
 
     def _role(self, reference: Mapping[str, str], namespace: str) -> Iterable[Rule]:
         if reference.get("kind") == "ClusterRole":
@@ -105,18 +116,30 @@ class Authorizer:
             self._kept.clear()
 
 
-def _names(subjects: Iterable[Mapping[str, str]], user: User, namespace: str) -> bool:
+def _naming(subjects: Iterable[Subject], user: User, namespace: str) -> Subject | None:
+    """The subject that is the user, or a group of his."""
     for subject in subjects:
         kind, name = subject.get("kind"), subject.get("name", "")
         if kind == "User" and name == user.name:
-            return True
+            return subject
         if kind == "Group" and name in user.groups:
-            return True
+            return subject
         if kind == "ServiceAccount":
             space = subject.get("namespace") or namespace
             if user.name == f"system:serviceaccount:{space}:{name}":
-                return True
-    return False
+                return subject
+    return None
+
+
+def _allowed_by(binding: Object, subject: Subject) -> str:
+    meta, role = binding["metadata"], binding["roleRef"]
+    named = f"{meta['name']}/{meta['namespace']}" if meta.get("namespace") else meta["name"]
+    who = subject["name"]
+    if subject["kind"] == "ServiceAccount":
+        who = f"{subject['name']}/{subject.get('namespace') or meta.get('namespace', '')}"
+    return (
+        f'RBAC: allowed by {binding["kind"]} "{named}" of {role["kind"]} "{role["name"]}" to {subject["kind"]} "{who}"'
+    )
 
 
 def covers(rule: Rule, question: Question) -> bool:

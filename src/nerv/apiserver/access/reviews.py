@@ -64,8 +64,8 @@ class Reviews:
             question = Question(path.get("verb", ""), path=path.get("path", ""))
         else:
             raise errors.BadRequest("exactly one of nonResourceAttributes or resourceAttributes must be specified")
-        allowed = self._authorizer.allows(user, question)
-        return {"allowed": allowed} if allowed else {"allowed": False, "reason": "no RBAC policy matched"}
+        reason = self._authorizer.reason(user, question)
+        return {"allowed": self._authorizer.allows(user, question), **({"reason": reason} if reason else {})}
 
     def _rules(self, user: User, namespace: str) -> Object:
         rules: list[Rule] = [*self._authorizer.rules(user, ""), *self._authorizer.rules(user, namespace)]
@@ -88,7 +88,7 @@ class Reviews:
         try:
             user, audiences = self._authenticator.review(spec.get("token") or "", tuple(spec.get("audiences") or ()))
         except BadToken as error:
-            return {"authenticated": False, "error": f"[invalid bearer token, {error}]"}
+            return {"user": {}, "error": f"[invalid bearer token, {error}]"}
         return {"authenticated": True, "user": describe(user), "audiences": list(audiences)}
 
 

@@ -11,20 +11,36 @@ from nerv.kube import quantity
 from nerv.kube.objects import Object
 
 _KEY = "limitranges"
+_ANNOTATION = "kubernetes.io/limit-ranger"
 
 
 def fill(context: Context, attributes: Attributes) -> None:
-    """Give containers the namespace's defaults."""
-    for rule in _rules(context, attributes, "Container"):
-        assert attributes.obj is not None
-        for container in _containers(attributes.obj):
-            resources = container.setdefault("resources", {})
-            for field, source in (("limits", "default"), ("requests", "defaultRequest")):
-                for name, value in (rule.get(source) or {}).items():
-                    if name not in (resources.get(field) or {}):
-                        # a limit that the container chose itself is the better request than the default one
-                        own = (resources.get("limits") or {}).get(name) if field == "requests" else None
-                        resources.setdefault(field, {})[name] = own if own and name not in _given(rule) else value
+    """Give containers the namespace's defaults, and say in an annotation what was given."""
+    rules = list(_rules(context, attributes, "Container"))
+    if not rules:
+        return
+    assert attributes.obj is not None
+    told = [text for container in _containers(attributes.obj) for text in _fill(container, rules)]
+    if told:
+        annotations = attributes.obj["metadata"].setdefault("annotations", {})
+        annotations[_ANNOTATION] = f"LimitRanger plugin set: {'; '.join(told)}"
+
+
+def _fill(container: dict[str, Any], rules: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    """Set what a container does not say itself; the words of the annotation."""
+    given: dict[str, list[str]] = {"requests": [], "limits": []}
+    resources = container.setdefault("resources", {})
+    for rule in rules:
+        for field, source in (("limits", "default"), ("requests", "defaultRequest")):
+            for name, value in (rule.get(source) or {}).items():
+                if name not in (resources.get(field) or {}):
+                    # a limit that the container chose itself is the better request than the default one
+                    own = (resources.get("limits") or {}).get(name) if field == "requests" else None
+                    resources.setdefault(field, {})[name] = own if own and name not in _given(rule) else value
+                    given[field].append(name)
+    for field, names in given.items():
+        if names:
+            yield f"{', '.join(sorted(names))} {field[:-1]} for container {container['name']}"
 
 
 def _given(rule: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -125,5 +125,8 @@ def _refuse(attributes: Attributes, policy: Object, binding: Object, message: st
         attributes.warnings.append(f"Validation failed for {where}: {message}")
     if "Deny" in actions:
         reason = rule.get("reason") or "Invalid"
-        refusal = attributes.served.forbidden(attributes.name, f"{where} denied request: {message}")
-        raise errors.from_status({**refusal.status, "reason": reason, "code": _CODES.get(reason, 422)})
+        said = f"{where} denied request: {message}"
+        refusal = attributes.served.forbidden(attributes.name, said)
+        details = {**refusal.details, "causes": [{"message": said}]}
+        told = {**refusal.status, "details": details, "reason": reason, "code": _CODES.get(reason, 422)}
+        raise errors.from_status(told)

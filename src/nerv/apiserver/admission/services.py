@@ -40,7 +40,9 @@ def _address(addresses: Addresses, attributes: Attributes, spec: Object, old: Ob
     if not wanted and kept:
         wanted = kept
     if kept and wanted != kept:
-        raise _invalid(attributes, "spec.clusterIPs[0]", f'Invalid value: "{wanted}": field is immutable')
+        raise _invalid(
+            attributes, "spec.clusterIPs[0]", f'Invalid value: []string{{"{wanted}"}}: may not change once set'
+        )
     if not wanted:
         try:
             wanted = addresses.take_any()
@@ -58,7 +60,7 @@ def _address(addresses: Addresses, attributes: Attributes, spec: Object, old: Ob
             attributes.undo.append(partial(addresses.free, wanted))
             why = ""
         if why:
-            text = f'Invalid value: ["{wanted}"]: failed to allocate IP {wanted}: {why}'
+            text = f'Invalid value: []string{{"{wanted}"}}: failed to allocate IP {wanted}: {why}'
             raise _invalid(attributes, "spec.clusterIPs", text)
     spec["clusterIP"] = wanted
     spec["clusterIPs"] = [wanted]

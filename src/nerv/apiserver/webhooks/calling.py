@@ -65,6 +65,8 @@ class Caller:
             return await asyncio.wait_for(self._post(endpoint, review, url), timeout)
         except TimeoutError:
             raise CallFailed(f'Post "{url}": context deadline exceeded') from None
+        except errors.NotFound:
+            raise CallFailed(f'Post "{url}": service "{endpoint.service}" not found') from None
         except errors.ApiError as error:
             raise CallFailed(f'Post "{url}": {error.message}') from None
         except ssl.SSLCertVerificationError as error:

@@ -37,9 +37,18 @@ def resource_quotas(context: Context, inventory: Inventory) -> Controller:
     reconciler = _Quotas(
         context, inventory, quotas, informers.of(PODS), informers.of(PERSISTENT_VOLUME_CLAIMS), informers.of(SERVICES)
     )
-    controller = Controller("resourcequota-controller", reconciler.reconcile, (Watch(quotas),), clock=context.clock)
+    controller = Controller(
+        "resourcequota-controller", reconciler.reconcile, (Watch(quotas, _when_desired),), clock=context.clock
+    )
     inventory.on_change(reconciler.content_changed(controller.queue.add))
     return controller
+
+
+def _when_desired(old: Object | None, new: Object | None) -> Iterable[Key]:
+    """Changes of what a quota asks for; its status is counted up by admission, which must not be undone."""
+    if new is None or (old is not None and old.get("spec") == new.get("spec")):
+        return ()
+    return (key_of(new),)
 
 
 @dataclass(frozen=True)
@@ -52,10 +61,11 @@ class _Quotas:
     services: Informer
 
     def content_changed(self, add: Callable[[Key], None]) -> Callable[[Resource, Object | None, Object | None], None]:
-        """Count again where something came or went, or a pod finished."""
+        """Count again where something went, or a pod finished or a Service changed. What comes was counted by
+        admission, and would be missed by a count that begins before it is stored."""
 
         def changed(resource: Resource, old: Object | None, new: Object | None) -> None:
-            if old is not None and new is not None and resource not in (PODS, SERVICES):
+            if new is not None and (old is None or resource not in (PODS, SERVICES)):
                 return
             obj = new if new is not None else old
             if obj is not None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from nerv.kube import objects
 from nerv.kube.objects import Object
-from nerv.kube.ownership import sets, walks
+from nerv.kube.ownership import emptiness, sets, walks
 from nerv.kube.ownership.problems import ApplyConflict, Conflict, SchemaMismatch, describe_manager
 from nerv.kube.ownership.sets import LEAF, FieldSet
 from nerv.kube.schemas.view import Schema
@@ -25,6 +25,10 @@ _SERVER_METADATA: Final = frozenset(
         *("resourceVersion", "."),
     )
 ) | {"."}
+
+
+# Nobody owns what says which object it is, so nobody can take it away either.
+_IDENTITY: Final[FieldSet] = {"f:apiVersion": LEAF, "f:kind": LEAF, "f:metadata": dict.fromkeys(_SERVER_METADATA, LEAF)}
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,9 @@ def apply(
     changed, removed = walks.compare(base, merged, schema)
     changed, removed = _own(changed, subresource, status), _own(removed, subresource, status)
     others = _yield(others, changed, removed, force)
-    if mine is not None and not changed and not removed:
-        me = replace(me, time=mine.time)
+    if not changed and not removed:
+        # who only says what is there already has not written at any time
+        me = replace(me, time=mine.time if mine is not None else "")
     kept = [*others, me] if named else others
     return _stored(merged, kept)
 
@@ -151,7 +156,7 @@ def _prune(merged: Object, schema: Schema, last: FieldSet, managers: Iterable[Ma
     gone = sets.difference(last, next(iter(managers)).fields)
     if not gone:
         return merged
-    kept: FieldSet = {}
+    kept = _IDENTITY
     for manager in managers:
         kept = sets.union(kept, manager.fields)
     rest: Object = walks.remove(merged, schema, last, kept)
@@ -214,8 +219,9 @@ def update_managers(
 
 
 def _empty(obj: Object, schema: Schema) -> Object:
-    """What a new object is compared with. Builtin kinds always have their `spec` and `status`: nobody adds those."""
-    return {} if schema.raw else {name: {} for name in ("spec", "status") if name in obj}
+    """What a new object is compared with: for builtin kinds the object that has every field which is always written.
+    Nobody adds those."""
+    return {} if schema.raw else emptiness.of(obj)
 
 
 def _capped(managers: list[Manager]) -> list[Manager]:

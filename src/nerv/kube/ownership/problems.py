@@ -54,7 +54,8 @@ class SchemaMismatch(ValueError):
         version, kind = objects.api_version(obj), objects.kind(obj)
         listed = problems[0] if len(problems) == 1 else "errors:\n" + "\n".join(f"  {item}" for item in problems)
         name = f"{objects.namespace(obj)}/{objects.name(obj)}"
-        super().__init__(f"failed to create typed patch object ({name}; {version}, Kind={kind}): {listed}")
+        typed = version if "/" in version else f"/{version}"
+        super().__init__(f"failed to create typed patch object ({name}; {typed}, Kind={kind}): {listed}")
 
 
 def describe_manager(entry: Mapping[str, Any]) -> str:

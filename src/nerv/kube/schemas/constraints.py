@@ -16,11 +16,22 @@ from nerv.kube.schemas.view import MISSING, Schema
 _FLAGS_AT_START = re.compile(r"\(\?[aiLmsux]+\)")
 
 
+_UNCHECKED = FieldError(
+    "<nil>",
+    fields.INVALID,
+    'Invalid value: "null": some validation rules were not checked because the object was invalid; '
+    "correct the existing errors to complete validation",
+)
+
+
 def validate(obj: Object, schema: Schema, old: Object | None = None) -> list[FieldError]:
     """Everything wrong with a custom resource. `old` is the stored object on updates (transition rules need it)."""
     errors = list(_object(obj, schema, ""))
+    if not errors:
+        return list(rules.check(obj, schema, "", old if old is not None else MISSING))
     # The API server runs the rules only on objects of the right shape: they assume the types of the schema.
-    return errors or list(rules.check(obj, schema, "", old if old is not None else MISSING))
+    misshapen = any(error.reason != fields.DUPLICATE for error in errors)
+    return [*errors, _UNCHECKED] if misshapen and rules.present(schema) else errors
 
 
 def _node(value: Any, schema: Schema, path: str) -> Iterator[FieldError]:
@@ -109,15 +120,20 @@ def _duplicates(value: list[Any], schema: Schema, path: str) -> Iterator[FieldEr
                 continue
             identity = {name: item[name] for name in schema.keys if name in item}
         if identity in seen:
-            yield fields.duplicate(fields.index(path, position), identity)
+            shown = fields.show(identity)
+            if isinstance(identity, dict):
+                shown = f"map[string]interface {{}}{shown}"
+            yield FieldError(fields.index(path, position), fields.DUPLICATE, f"Duplicate value: {shown}")
         seen.append(identity)
 
 
 def _text(value: str, raw: Mapping[str, Any], path: str) -> Iterator[FieldError]:
     if "minLength" in raw and len(value) < raw["minLength"]:
         yield fields.invalid(path, value, f"{path} in body should be at least {raw['minLength']} chars long")
+        return  # the first complaint about a text is the only one
     if "maxLength" in raw and len(value) > raw["maxLength"]:
-        yield fields.too_long(path, raw["maxLength"])
+        yield FieldError(path, fields.TOO_LONG, f"Too long: may not be longer than {raw['maxLength']}")
+        return
     if "pattern" in raw and not pattern(raw["pattern"]).search(value):
         yield fields.invalid(path, value, f"{path} in body should match '{raw['pattern']}'")
     if "format" in raw and not formats.valid(raw["format"], value):

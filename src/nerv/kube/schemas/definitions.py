@@ -91,6 +91,7 @@ def definition(name: str) -> Schema:
             made = ANY
         else:
             made = node(source, _build, keep_raw=False)
+            made.title = name.rpartition(".")[2]
             _nodes[name] = made  # before its fields, because JSONSchemaProps contains itself
             made.properties = {key: _build(item) for key, item in source.get("properties", {}).items()}
             for (owner, key), value in _KEY_DEFAULTS.items():
@@ -109,7 +110,11 @@ def _build(source: Mapping[str, Any]) -> Schema:
         return made
     name = reference.removeprefix(PREFIX)
     extensions = {key: value for key, value in source.items() if key.startswith("x-kubernetes-")}
-    return _build(raw(name) | extensions) if extensions else definition(name)
+    if not extensions:
+        return definition(name)
+    made = _build(raw(name) | extensions)
+    made.title = name.rpartition(".")[2]
+    return made
 
 
 def builtin(gvk: GroupVersionKind) -> Schema | None:

@@ -10,6 +10,14 @@ from nerv.kube.fields import FieldError
 from nerv.kube.schemas.view import MISSING, Schema
 
 
+def present(schema: Schema) -> bool:
+    """Whether there are any rules in this node or below it."""
+    if schema.raw.get("x-kubernetes-validations"):
+        return True
+    below = (*schema.properties.values(), *(node for node in (schema.items, schema.additional) if node is not None))
+    return any(present(node) for node in below if node.raw)
+
+
 def check(value: Any, schema: Schema, path: str, old: Any) -> Iterator[FieldError]:
     """The rules of this node and all below it. `old` is MISSING when there is no former value to compare with."""
     for rule in schema.raw.get("x-kubernetes-validations") or ():

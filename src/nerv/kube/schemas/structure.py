@@ -38,9 +38,9 @@ def _prune(value: Any, schema: Schema, path: str, removed: list[str]) -> None:
                 _prune(item, known, f"{path}.{name}" if path else name, removed)
         elif not schema.open:
             unknown.append(name)
+            removed.append(f"{path}.{name}" if path else name)
     for name in unknown:
         del value[name]
-        removed.append(f"{path}.{name}" if path else name)
 
 
 def unknown_fields(obj: Object, schema: Schema) -> list[str]:

@@ -43,6 +43,8 @@ class Schema:
     """Of a strategic merge patch: merge, retainKeys, replace."""
     required: tuple[str, ...] = ()
     format: str = ""
+    title: str = ""
+    """Name of a builtin type, such as DeploymentSpec."""
     default: Any = MISSING
     raw: Mapping[str, Any] = field(default_factory=lambda: _NO_RAW)
     """The source of a structural schema with its constraints; empty for builtin kinds."""

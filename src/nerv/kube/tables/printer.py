@@ -74,7 +74,7 @@ def table(
 
 def row(printer: Printer, item: Object, now: datetime, include: str = "Metadata") -> Object:
     """One TableRow."""
-    found: Object = {"cells": printer.cells(item, now)}
+    found: Object = {"cells": printer.cells(item, now), "object": None}
     if include == "Object":
         found["object"] = item
     elif include != "None":

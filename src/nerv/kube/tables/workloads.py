@@ -189,7 +189,7 @@ def _revision(obj: Object, now: datetime) -> list[Any]:
     return [objects.name(obj), shown, obj.get("revision", 0), age(obj, now)]
 
 
-DEPLOYMENT = Printer(columns("Name", "Ready", "Up-to-date:integer", "Available:integer", "Age", *_WIDE), _deployment)
+DEPLOYMENT = Printer(columns("Name", "Ready", "Up-to-date", "Available", "Age", *_WIDE), _deployment)
 REPLICAS = Printer(columns("Name", "Desired:integer", "Current:integer", "Ready:integer", "Age", *_WIDE), _replicas)
 STATEFUL_SET = Printer(columns("Name", "Ready", "Age", "Containers+", "Images+"), _stateful_set)
 DAEMON_SET = Printer(

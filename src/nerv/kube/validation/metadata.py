@@ -11,6 +11,7 @@ from nerv.kube.objects import Object
 from nerv.kube.validation import names
 
 _ANNOTATIONS_LIMIT: Final = 256 * 1024
+_STANDARD_FINALIZERS: Final = ("kubernetes", "orphan", "foregroundDeletion")
 _RBAC: Final = "rbac.authorization.k8s.io/v1"
 
 _NAMES: Final[dict[tuple[str, str], Callable[[str], list[str]]]] = {
@@ -70,8 +71,8 @@ def _annotations(metadata: Mapping[str, Any]) -> Iterator[FieldError]:
 
 def _references(metadata: Mapping[str, Any]) -> Iterator[FieldError]:
     controllers = 0
-    for position, reference in enumerate(metadata.get("ownerReferences") or ()):
-        path = fields.index("metadata.ownerReferences", position)
+    for reference in metadata.get("ownerReferences") or ():
+        path = "metadata.ownerReferences"  # without the index, as the server says it
         for field in ("apiVersion", "kind", "name", "uid"):
             if not reference.get(field):
                 yield fields.invalid(fields.child(path, field), "", f"{field} must not be empty")
@@ -79,8 +80,13 @@ def _references(metadata: Mapping[str, Any]) -> Iterator[FieldError]:
     if controllers > 1:
         shown = "only one reference can have Controller set to true"
         yield fields.invalid("metadata.ownerReferences", metadata["ownerReferences"], shown)
-    for finalizer in metadata.get("finalizers") or ():
-        yield from (fields.invalid("metadata.finalizers", finalizer, item) for item in names.qualified(finalizer))
+    for position, finalizer in enumerate(metadata.get("finalizers") or ()):
+        path = fields.index("metadata.finalizers", position)
+        problems = names.qualified(finalizer)
+        yield from (fields.invalid("metadata.finalizers", finalizer, problem) for problem in problems)
+        if not problems and "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+            shown = "name is neither a standard finalizer name nor is it fully qualified"
+            yield fields.invalid(path, finalizer, shown)
 
 
 def _unchanged(metadata: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[FieldError]:
@@ -90,5 +96,6 @@ def _unchanged(metadata: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[
     if old.get("deletionTimestamp"):
         added = [item for item in metadata.get("finalizers") or () if item not in (old.get("finalizers") or ())]
         if added:
-            detail = f"no new finalizers can be added if the object is being deleted, found new finalizers {added}"
+            found = fields.show(fields.Strings(added))
+            detail = f"no new finalizers can be added if the object is being deleted, found new finalizers {found}"
             yield fields.forbidden("metadata.finalizers", detail)

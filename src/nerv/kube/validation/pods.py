@@ -47,10 +47,7 @@ def _fixed(obj: Object, old: Object) -> Object:
 
 def template(owner: Spec, path: str, restart: Iterable[str] = ("Always",)) -> Iterator[FieldError]:
     """The pod template of a workload. `restart` are the policies that it may have."""
-    found = owner.get("template")
-    if not isinstance(found, Mapping):
-        yield fields.required(f"{path}.template")
-        return
+    found = owner.get("template") or {}
     yield from labels(f"{path}.template.labels", (found.get("metadata") or {}).get("labels"))
     below = found.get("spec") or {}
     yield from spec(below, f"{path}.template.spec")
@@ -65,8 +62,6 @@ def template(owner: Spec, path: str, restart: Iterable[str] = ("Always",)) -> It
 
 def spec(found: Spec, path: str) -> Iterator[FieldError]:
     """Containers, volumes and enumerations."""
-    yield from _one_of(found, "restartPolicy", _RESTART_POLICIES, path)
-    yield from _one_of(found, "dnsPolicy", _DNS_POLICIES, path)
     volumes = [item.get("name", "") for item in found.get("volumes") or ()]
     yield from _unique_names(volumes, f"{path}.volumes")
     if not found.get("containers"):
@@ -79,6 +74,8 @@ def spec(found: Spec, path: str) -> Iterator[FieldError]:
             if item.get("name") in seen:
                 yield fields.duplicate(f"{where}.name", item["name"])
             seen.append(item.get("name") or "")
+    yield from _one_of(found, "restartPolicy", _RESTART_POLICIES, path)
+    yield from _one_of(found, "dnsPolicy", _DNS_POLICIES, path)
     if (found.get("terminationGracePeriodSeconds") or 0) < 0:
         seconds = found["terminationGracePeriodSeconds"]
         yield fields.invalid(f"{path}.terminationGracePeriodSeconds", seconds, "must be greater than or equal to 0")

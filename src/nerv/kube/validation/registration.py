@@ -42,7 +42,7 @@ def _role(obj: Object, old: Object | None) -> Iterator[FieldError]:
 
 def _binding(obj: Object, old: Object | None) -> Iterator[FieldError]:
     role = obj.get("roleRef") or {}
-    kinds = ("ClusterRole",) if obj["kind"] == "ClusterRoleBinding" else ("ClusterRole", "Role")
+    kinds = ("ClusterRole",) if obj["kind"] == "ClusterRoleBinding" else ("Role", "ClusterRole")
     if role.get("apiGroup") != _RBAC:
         yield fields.not_supported("roleRef.apiGroup", role.get("apiGroup"), (_RBAC,))
     if role.get("kind") not in kinds:

@@ -14,7 +14,9 @@ from nerv.kube.fields import FieldError
 from nerv.kube.schemas.view import Schema
 
 # Declared as required, and accepted when missing.
-_LENIENT: Final = frozenset(("serviceName", "value", "metadata", "involvedObject", "preference", "fieldPath", "name"))
+_LENIENT: Final = frozenset(
+    ("serviceName", "value", "metadata", "involvedObject", "preference", "fieldPath", "name", "template")
+)
 _SKIPPED: Final = frozenset(("status", "metadata", "managedFields"))
 
 

@@ -66,7 +66,6 @@ def _selector(spec: Spec, kind: str) -> Iterator[FieldError]:
     found = spec.get("selector")
     if found is None:
         yield fields.required("spec.selector")
-        return
     try:
         parsed = selectors.from_object(found)
     except ValueError as error:
@@ -75,10 +74,11 @@ def _selector(spec: Spec, kind: str) -> Iterator[FieldError]:
     if parsed.empty:
         yield _raw("spec.selector", go_selector(found), f"empty selector is invalid for {kind}")
         return
-    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
-    if not parsed.matches(labels):
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
+    if not parsed.matches(labels or {}):
         detail = "`selector` does not match template `labels`"
-        yield _raw("spec.template.metadata.labels", _go_map(labels), detail)
+        shown = _go_map(labels) if labels is not None else "map[string]string(nil)"
+        yield _raw("spec.template.metadata.labels", shown, detail)
 
 
 def _same_selector(spec: Spec, old: Spec) -> Iterator[FieldError]:

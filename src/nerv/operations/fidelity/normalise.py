@@ -17,7 +17,9 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _SERVICE_ADDRESS = re.compile(r"\b10\.43\.\d+\.\d+\b")
 _GENERATED = re.compile(r"(?<=-gen-)[a-z0-9]{5}\b")
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
-_VERSION_KEYS = ("resourceVersion", "metadata.resourceVersion")
+_RECORD = re.compile(r"(?<=in record \()\d+(?=\))")
+_PROBLEMS = re.compile(r"is invalid: \[(.*)\]$", re.DOTALL)
+_BETWEEN = re.compile(r", (?=[A-Za-z<][\w.<>\[\]-]*: [A-Z])")
 _AGE = re.compile(r"\d+(s|m\d*s?)|<invalid>")
 
 
@@ -43,22 +45,32 @@ def answer(value: Any, names: Names) -> Any:
 
 
 def _walk(value: Any, key: str, names: Names) -> Any:
+    key = key.rpartition(".")[2]  # of a path that was kept
     if isinstance(value, dict):
-        return {name: _walk(value[name], name, names) for name in sorted(value)}
+        walked = {name: _walk(value[name], name, names) for name in sorted(value)}
+        if isinstance(walked.get("items"), list) and isinstance(walked.get("metadata"), dict):
+            # a list has the version of the whole store, in which others write too
+            walked["metadata"].pop("resourceVersion", None)
+        return walked
     if isinstance(value, list):
         walked = [_walk(item, key, names) for item in value]
+        if key == "causes":  # the real server finds problems of custom resources in any order
+            return sorted(walked, key=documents.dump_json)
         # who owns which fields has no order of its own where several were written within one second
         return sorted(walked, key=documents.dump_json) if key == "managedFields" else walked
+    if key == "nodePort" and value:
+        return "<node-port>"
     return _text(value, key, names) if isinstance(value, str) else value
 
 
 def _text(text: str, key: str, names: Names) -> str:
-    if key in _VERSION_KEYS and text not in ("", "0"):
+    if key == "resourceVersion" and text not in ("", "0"):
         return names.of("version", text)
     if key == "continue" and text:
         return "<continue>" if _is_base64(text) else text
-    if key == "nodePort":
-        return "<node-port>"
+    if key == "message":
+        text = _PROBLEMS.sub(lambda found: f"is invalid: [{', '.join(sorted(_BETWEEN.split(found[1])))}]", text)
+    text = _RECORD.sub(lambda found: names.of("version", found[0]), text)
     text = _JWT.sub("<token>", text)
     text = _UID.sub(lambda found: names.of("uid", found[0]), text)
     text = _TIME.sub("<time>", text)

@@ -51,7 +51,7 @@ async def _answer(step: Step, case: Case, client: Client, names: Names) -> Answe
         document = documents.load_json(got.body) if got.body else None
     except documents.DocumentError:
         return told | {"text": got.body.decode(errors="replace")}
-    return told | {"body": normalise.kept(normalise.answer(normalise.table(document), names), step.keep)}
+    return told | {"body": normalise.answer(normalise.kept(normalise.table(document), step.keep), names)}
 
 
 async def _send(step: Step, case: Case, client: Client) -> RawResponse:

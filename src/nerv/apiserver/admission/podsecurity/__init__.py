@@ -5,13 +5,18 @@ Pods are refused, workloads with a pod template are only warned about: their pod
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from nerv.apiserver.admission.podsecurity.standards import Violation, violations
 from nerv.apiserver.context import Attributes, Context
+from nerv.kube import errors, fields
+from nerv.kube.fields import FieldError
 from nerv.kube.objects import Object
 
 _LABEL = "pod-security.kubernetes.io/"
+_LEVELS = ("privileged", "baseline", "restricted")
+_VERSION = re.compile(r"latest|v1\.(0|[1-9][0-9]*)")
 _TEMPLATES = {
     "podtemplates": ("template",),
     "replicationcontrollers": ("spec", "template"),
@@ -29,6 +34,8 @@ def check(context: Context, attributes: Attributes) -> None:
     obj = attributes.obj
     if obj is None or attributes.operation not in ("CREATE", "UPDATE"):
         return
+    if attributes.key == "namespaces" and not attributes.subresource:
+        _check_labels(obj)
     if attributes.key == "pods" and (
         attributes.operation == "CREATE" or attributes.subresource == "ephemeralcontainers"
     ):
@@ -42,6 +49,22 @@ def check(context: Context, attributes: Attributes) -> None:
         template = _at(obj, _TEMPLATES[attributes.key])
         if template and template != _at(attributes.old or {}, _TEMPLATES[attributes.key]):
             _warn(attributes, _labels(context, attributes.namespace), template)
+
+
+def _check_labels(namespace: Object) -> None:
+    """Raises errors.Invalid for a level or version that is none."""
+    labels = namespace["metadata"].get("labels") or {}
+    wrong: list[FieldError] = []
+    for mode in ("enforce", "audit", "warn"):
+        level, version = labels.get(_LABEL + mode), labels.get(f"{_LABEL}{mode}-version")
+        if level is not None and level not in _LEVELS:
+            path = fields.key("metadata.labels", _LABEL + mode)
+            wrong.append(fields.invalid(path, level, f"must be one of {', '.join(_LEVELS)}"))
+        if version is not None and not _VERSION.fullmatch(version):
+            path = fields.key("metadata.labels", f"{_LABEL}{mode}-version")
+            wrong.append(fields.invalid(path, version, 'must be "latest" or "v1.x"'))
+    if wrong:
+        raise errors.invalid("Namespace", "", namespace["metadata"]["name"], [item.cause() for item in wrong])
 
 
 def _warn(attributes: Attributes, labels: Mapping[str, str], pod: Object) -> None:
