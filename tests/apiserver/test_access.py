@@ -108,7 +108,7 @@ async def test_token_ends_with_its_pod(client: Client) -> None:
     assert found["user"]["username"] == "system:serviceaccount:default:default"
     assert found["audiences"] == ["me"]
     await client.delete(PODS, "p", "default")
-    assert (await client.create(TOKEN_REVIEWS, review))["status"]["authenticated"] is False
+    assert "authenticated" not in (await client.create(TOKEN_REVIEWS, review))["status"]
 
 
 async def test_access_review_answers_for_oneself(apiserver: ApiServer) -> None:

@@ -121,7 +121,7 @@ async def test_scheduled_pod_is_given_time(client: Client) -> None:
 
 async def test_delete_precondition(client: Client) -> None:
     await client.create(CONFIG_MAPS, config_map())
-    with pytest.raises(errors.Conflict, match="Precondition failed: UID"):
+    with pytest.raises(errors.Conflict, match="the UID in the precondition"):
         await client.delete(CONFIG_MAPS, "a", "default", uid="other")
 
 

@@ -105,4 +105,6 @@ async def test_pod_without_a_node(server: ApiServer) -> None:
     spec = {"containers": [{"name": "c", "image": "i"}]}
     await client.create(PODS, {"metadata": {"name": "q", "namespace": "default"}, "spec": spec})
     answer = await client.raw("GET", "/api/v1/namespaces/default/pods/q/log")
+    assert (answer.status, answer.body) == (204, b"")  # an empty log, as the real server answers
+    answer = await client.raw("POST", "/api/v1/namespaces/default/pods/q/exec?command=x&stdout=true")
     assert (answer.status, b"does not have a host assigned" in answer.body) == (400, True)

@@ -105,9 +105,9 @@ def _deployment(*containers: dict[str, Any], **spec: Any) -> dict[str, Any]:
             _deployment({"name": "b", "image": "new"}),
             _deployment({"name": "a", "image": "1"}, {"name": "b", "image": "new"}),
         ),
-        (  # appends
+        (  # adds before what only the server has
             _deployment({"name": "c"}),
-            _deployment({"name": "a", "image": "1"}, {"name": "b", "image": "2"}, {"name": "c"}),
+            _deployment({"name": "c"}, {"name": "a", "image": "1"}, {"name": "b", "image": "2"}),
         ),
         (_deployment({"name": "a", "$patch": "delete"}), _deployment({"name": "b", "image": "2"})),
         (_deployment({"$patch": "replace"}, {"name": "z"}), _deployment({"name": "z"})),
@@ -142,7 +142,7 @@ def test_strategic_retain_keys_drops_the_other_strategy() -> None:
 def test_strategic_primitive_lists() -> None:
     original = {"metadata": {"finalizers": ["a", "b", "c"]}}
     patch = {"metadata": {"$deleteFromPrimitiveList/finalizers": ["b"], "finalizers": ["d"]}}
-    assert patches.strategic_merge(original, patch, DEPLOYMENT) == {"metadata": {"finalizers": ["a", "c", "d"]}}
+    assert patches.strategic_merge(original, patch, DEPLOYMENT) == {"metadata": {"finalizers": ["d", "a", "c"]}}
 
 
 def test_strategic_ports_of_a_service_merge_by_port() -> None:

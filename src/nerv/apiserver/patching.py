@@ -34,7 +34,8 @@ async def patch(context: Context, served: Served, call: Call) -> Written:
             raise errors.Invalid("the server rejected our request due to an error in our request", {}) from None
         except patches.PatchError as error:
             raise errors.BadRequest(str(error)) from None
-        name = (obj.get("metadata") or {}).get("name") or ""
+        meta = obj.get("metadata") or {}
+        name = meta.get("name", "") if isinstance(meta, dict) else call.target.name
         if name != call.target.name:
             raise errors.BadRequest(
                 f"the name of the object ({name}) does not match the name on the URL ({call.target.name})"

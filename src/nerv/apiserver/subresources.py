@@ -135,7 +135,8 @@ async def bind(context: Context, served: Served, call: Call) -> Response:
 async def evict(context: Context, served: Served, call: Call) -> Response:
     """Delete a pod if its disruption budget allows. Raises errors.TooManyRequests."""
     eviction = bodies.decode(call.request, "Eviction")
-    if (eviction.get("metadata") or {}).get("name", call.target.name) != call.target.name:
+    meta = eviction.get("metadata") or {}
+    if isinstance(meta, dict) and meta.get("name", call.target.name) != call.target.name:
         raise errors.BadRequest("name in URL does not match name in Eviction object")
     options = Options.from_object(eviction.get("deleteOptions") or {}, call.dry_run)
     pod = reads.require(context.store, served, call).load()

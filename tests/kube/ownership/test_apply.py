@@ -123,7 +123,7 @@ def test_force_takes_the_fields() -> None:
 def test_same_value_is_owned_together_and_survives_one_owner() -> None:
     live = apply(None, deployment(replicas=1), "flux")
     both = apply(live, deployment(replicas=1), "helm")
-    assert managers(both) == ["flux", "helm"]
+    assert managers(both) == ["helm", "flux"]  # who changed nothing has no time, and comes first
     left = apply(both, deployment(), "flux")
     assert left["spec"]["replicas"] == 1
     assert managers(left) == ["helm"]

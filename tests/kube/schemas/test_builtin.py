@@ -90,11 +90,23 @@ def test_normal_form_has_no_nulls_and_canonical_quantities() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"replicas": "3"}, "json: cannot unmarshal string into Go struct field spec.replicas of type int32"),
-        ({"replicas": True}, "json: cannot unmarshal bool into Go struct field spec.replicas of type int32"),
-        ({"replicas": {}}, "json: cannot unmarshal object into Go struct field spec.replicas of type int32"),
-        ({"template": []}, "json: cannot unmarshal array into Go struct field spec.template of type object"),
-        ({"paused": 1}, "json: cannot unmarshal number into Go struct field spec.paused of type bool"),
+        (
+            {"replicas": "3"},
+            "cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+        (
+            {"replicas": True},
+            "cannot unmarshal bool into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+        (
+            {"replicas": {}},
+            "cannot unmarshal object into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+        (
+            {"template": []},
+            "cannot unmarshal array into Go struct field DeploymentSpec.spec.template of type object",
+        ),
+        ({"paused": 1}, "cannot unmarshal number into Go struct field DeploymentSpec.spec.paused of type bool"),
         ({"template": {"spec": {"containers": {}}}}, "cannot unmarshal object into Go struct field"),
     ],
 )

@@ -367,6 +367,6 @@ def test_table() -> None:
             "object": {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]},
         }
     ]
-    assert tables.row(printer, obj, NOW, "None") == {"cells": ["x", 1, "5m"]}
+    assert tables.row(printer, obj, NOW, "None") == {"cells": ["x", 1, "5m"], "object": None}
     assert tables.row(printer, obj, NOW, "Object")["object"] is obj
     assert tables.table(printer, [], NOW, with_columns=False)["columnDefinitions"] == []

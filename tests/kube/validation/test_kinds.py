@@ -71,7 +71,14 @@ _SUBDOMAIN = (
             ],
         ),
         (make("v1", "Secret", type="kubernetes.io/tls", data={"tls.crt": ""}), ["data[tls.key]: Required value"]),
-        (deployment(selector=None), ["spec.selector: Required value"]),
+        (
+            deployment(selector=None),
+            [
+                "spec.selector: Required value",
+                'spec.template.metadata.labels: Invalid value: map[string]string{"app":"a"}: '
+                "`selector` does not match template `labels`",
+            ],
+        ),
         (
             deployment(selector={}),
             [

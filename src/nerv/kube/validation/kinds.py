@@ -8,7 +8,7 @@ from nerv.kube.fields import FieldError
 from nerv.kube.objects import GroupVersionKind, Object
 from nerv.kube.schemas import builtin
 from nerv.kube.validation import core, registration, required, workloads
-from nerv.kube.validation.metadata import validate_metadata
+from nerv.kube.validation.metadata import builtin_finalizers, validate_metadata
 from nerv.kube.validation.workloads import Rule
 
 _RULES: Final[dict[tuple[str, str], Rule]] = workloads.RULES | core.RULES | registration.RULES
@@ -20,7 +20,7 @@ def validate(obj: Object, old: Object | None = None, *, subresource: str = "") -
     The object must be defaulted and of the right types (`schemas.type_error`). A write through a subresource (status,
     binding) is checked for its metadata alone: the rules of the spec would forbid what it is there for.
     """
-    errors = validate_metadata(obj, old)
+    errors = [*validate_metadata(obj, old), *builtin_finalizers(obj.get("metadata") or {})]
     if subresource:
         return errors
     schema = builtin(GroupVersionKind.of(obj))

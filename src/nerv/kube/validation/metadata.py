@@ -80,13 +80,16 @@ def _references(metadata: Mapping[str, Any]) -> Iterator[FieldError]:
     if controllers > 1:
         shown = "only one reference can have Controller set to true"
         yield fields.invalid("metadata.ownerReferences", metadata["ownerReferences"], shown)
+    for finalizer in metadata.get("finalizers") or ():
+        yield from (fields.invalid("metadata.finalizers", finalizer, item) for item in names.qualified(finalizer))
+
+
+def builtin_finalizers(metadata: Mapping[str, Any]) -> Iterator[FieldError]:
+    """Those of builtin kinds must be qualified or standard; custom resources are only advised to."""
     for position, finalizer in enumerate(metadata.get("finalizers") or ()):
-        path = fields.index("metadata.finalizers", position)
-        problems = names.qualified(finalizer)
-        yield from (fields.invalid("metadata.finalizers", finalizer, problem) for problem in problems)
-        if not problems and "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS and not names.qualified(finalizer):
             shown = "name is neither a standard finalizer name nor is it fully qualified"
-            yield fields.invalid(path, finalizer, shown)
+            yield fields.invalid(fields.index("metadata.finalizers", position), finalizer, shown)
 
 
 def _unchanged(metadata: Mapping[str, Any], old: Mapping[str, Any]) -> Iterator[FieldError]:
