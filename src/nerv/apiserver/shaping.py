@@ -8,8 +8,8 @@ from nerv.apiserver.registry import Served
 from nerv.http.messages import Request
 from nerv.kube import defaults, errors, fields, resources, schemas, validation
 from nerv.kube.fields import FieldError
-from nerv.kube.objects import Object, split_api_version
-from nerv.kube.resources import GroupVersionKind, Resource
+from nerv.kube.objects import GroupVersionKind, Object, split_api_version
+from nerv.kube.resources import Resource
 
 _MODES = ("", "Ignore", "Strict", "Warn")
 

@@ -72,7 +72,7 @@ def _selector(spec: Spec, kind: str) -> Iterator[FieldError]:
         yield fields.invalid("spec.selector", found, str(error))
         return
     if parsed.empty:
-        yield _raw("spec.selector", go_selector(found), f"empty selector is invalid for {kind}")
+        yield _raw("spec.selector", go_selector(found or {}), f"empty selector is invalid for {kind}")
         return
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
     if not parsed.matches(labels or {}):

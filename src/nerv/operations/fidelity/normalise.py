@@ -47,11 +47,11 @@ def answer(value: Any, names: Names) -> Any:
 def _walk(value: Any, key: str, names: Names) -> Any:
     key = key.rpartition(".")[2]  # of a path that was kept
     if isinstance(value, dict):
-        walked = {name: _walk(value[name], name, names) for name in sorted(value)}
-        if isinstance(walked.get("items"), list) and isinstance(walked.get("metadata"), dict):
+        fields = {name: _walk(value[name], name, names) for name in sorted(value)}
+        if isinstance(fields.get("items"), list) and isinstance(fields.get("metadata"), dict):
             # a list has the version of the whole store, in which others write too
-            walked["metadata"].pop("resourceVersion", None)
-        return walked
+            fields["metadata"].pop("resourceVersion", None)
+        return fields
     if isinstance(value, list):
         walked = [_walk(item, key, names) for item in value]
         if key == "causes":  # the real server finds problems of custom resources in any order
