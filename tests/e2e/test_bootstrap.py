@@ -5,6 +5,7 @@ them: Flux reconciles the whole platform from what was pushed, as it would on K3
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,10 @@ from nerv import process
 from nerv.builders import ssh
 from nerv.builders.git import Access
 
-pytestmark = [pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(not shutil.which("ssh"), reason="needs the OpenSSH client (Debian: openssh-client)"),
+]
 TOKEN = "ghp_a-secret-of-the-end-to-end-test"
 ENGINES = ("embedded",)
 
@@ -170,3 +174,18 @@ def test_a_push_reaches_flux_through_the_webhook(tmp_path: Path, hub: Hub) -> No
             process.run_sync(["git", "-C", str(home.folder), "push", "-q", url, "main"], env=environment)
         eventually(lambda: home.kubectl("get", "configmap", "extra", code=None), "what was pushed")
         assert [each["status"] for each in repository.deliveries if each["event"] == "push"] == ["OK"]
+
+
+def test_an_ssh_url_runs_here_unchanged(tmp_path: Path) -> None:
+    """Flux's default of a bootstrap: the mirror answers for it over SSH, nothing in the repository is changed."""
+    home = Home.at(tmp_path)
+    home.folder.mkdir()
+    text = SMALL.replace("https://github.com/you/home.git", "ssh://git@github.com/you/home.git")
+    (home.folder / "nerv.yaml").write_text(text)
+    home.nerv("init", str(home.folder))
+    head = home.git("rev-parse", "main").strip()
+    with commands.up(home):
+        _complete(home)
+        source = home.get("gitrepository", "-n", "flux-system", "flux-system")
+        assert source["spec"]["url"] == "ssh://git@github.com/you/home.git"
+        assert source["status"]["artifact"]["revision"] == f"main@sha1:{head}"
