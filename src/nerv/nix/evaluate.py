@@ -20,6 +20,8 @@ from nerv.nix.source import Source
 from nerv.nix.values import EvaluationError, NotModelled, Path, Set, force, kind
 
 _DEPTH = 12_000
+IMPORTED = "nerv:imported"
+"""The name in a set that holds what `import` of it gives (a flake's input, such as nixpkgs)."""
 
 
 class Evaluator:
@@ -55,6 +57,9 @@ class Evaluator:
 
     def imported(self, path: object) -> object:
         """`import`: the value of a file, or of a folder's default.nix."""
+        path = force(path)
+        if isinstance(path, Set) and IMPORTED in path:
+            return path[IMPORTED]
         return self.file(self.module(path))
 
     def module(self, path: object) -> str:

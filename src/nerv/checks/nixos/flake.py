@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from typing_extensions import override
 
 from nerv.checks.nixos import declarations, definitions, options, packages
-from nerv.checks.nixos.modules import Configuration, Modules, Unmodelled
+from nerv.checks.nixos.modules import NIXPKGS, Configuration, Modules, Unmodelled
 from nerv.checks.nixos.report import Report
 from nerv.errors import Problem, ProblemsError, Severity
 from nerv.nix import library
 from nerv.nix.arguments import attributes, items, member, text
 from nerv.nix.coercion import ROOT
-from nerv.nix.evaluate import Evaluator, deep
+from nerv.nix.evaluate import IMPORTED, Evaluator, deep
 from nerv.nix.functions import function
-from nerv.nix.values import EvaluationError, Partial, Set, apply, force, later
+from nerv.nix.values import EvaluationError, NotModelled, Partial, Set, apply, force, later
 
 FOLDER = "nixos"
 FLAKE = f"{FOLDER}/flake.nix"
@@ -48,7 +48,7 @@ class Host:
             return default
         return value
 
-    def set(self, path: str) -> Mapping[str, object]:
+    def members(self, path: str) -> Mapping[str, object]:
         """The value of an option that is a set; an empty one where there is none."""
         found = self.get(path)
         return found if isinstance(found, Set) else {}
@@ -80,7 +80,7 @@ class Host:
                 return Problem(source.file, *source.text.place(offset), message, hint, severity)
         return Problem(self.file, 0, 0, f"{self.name}: {message}" if self.file == FLAKE else message, hint, severity)
 
-    def list(self, path: str) -> list[object]:
+    def items(self, path: str) -> list[object]:
         """The value of an option that is a list, its items forced; those that cannot be known are left out."""
         found = self.get(path)
         return forced(found) if isinstance(found, list) else []
@@ -135,7 +135,6 @@ class _Reading:
         self.packages: dict[str, packages.Packages] = {}
         more = {
             "nixosSystem": function("nixosSystem", self._system),
-            "evalModules": function("evalModules", lambda _given: Unmodelled("lib.evalModules")),
             "fileContents": function("fileContents", lambda path: evaluator.text(path).removesuffix("\n")),
             "importJSON": function("importJSON", self._json),
         }
@@ -145,13 +144,18 @@ class _Reading:
         """The whole flake, with the configuration of every host computed."""
         written = attributes(self.evaluator.file(FLAKE))
         inputs = attributes(written.get("inputs", Set()))
-        outputs = attributes(apply(member(written, "outputs"), self._inputs(inputs)))
+        outputs = self._outputs(written, inputs)
         systems = attributes(outputs.get("nixosConfigurations", Set()))
         hosts = [host for name in systems if (host := self._host(name, systems))]
         for host in hosts:
             host.configuration.finish()
         self._note_packages()
         return Flake(inputs, tuple(hosts), self.evaluator.read())
+
+    def _outputs(self, written: Set, inputs: Set) -> Set:
+        made = later(lambda: apply(member(written, "outputs"), given))
+        given = self._inputs(inputs, lambda: attributes(made))
+        return attributes(made)
 
     def _host(self, name: str, systems: Set) -> Host | None:
         try:
@@ -165,20 +169,26 @@ class _Reading:
         own = f"{FOLDER}/hosts/{name}.nix"
         return Host(name, own if own in made.files() else FLAKE, made)
 
-    def _inputs(self, inputs: Set) -> Set:
+    def _inputs(self, inputs: Set, outputs: Callable[[], Set]) -> Set:
         made = Set({name: later(partial(self._input, name)) for name in {"nixpkgs": 0, **inputs}})
-        made["self"] = _Own({"outPath": f"{ROOT}/{FOLDER}", "inputs": made, "sourceInfo": Set({"outPath": ROOT})})
+        own = {"outPath": f"{ROOT}/{FOLDER}", "inputs": made, "sourceInfo": Set({"outPath": ROOT})}
+        made["self"] = _Own(own, outputs)
         return made
 
     def _input(self, name: str) -> object:
         if name == "nixpkgs":
             return _Nixpkgs(
-                {"lib": self.library, "legacyPackages": self._all_packages(), "outPath": "/nix/store/nixpkgs"}
+                {
+                    "lib": self.library,
+                    "legacyPackages": self._all_packages(),
+                    "outPath": NIXPKGS,
+                    IMPORTED: function("import", self._imported),
+                }
             )
         if name in _KNOWN_INPUTS:
             empty = Set({"_file": f"flake input {name}", "config": Set()})
             short = name.removesuffix("-nix")
-            return Unmodelled(name).holding({"nixosModules": Set({short: empty, "default": empty})})
+            return Unmodelled(f"flake input {name}", {"nixosModules": Set({short: empty, "default": empty})})
         return Unmodelled(f"flake input {name}")
 
     def _all_packages(self) -> Set:
@@ -189,6 +199,11 @@ class _Reading:
             self.packages[system] = packages.Packages(self.library, system)
         return self.packages[system]
 
+    def _imported(self, given: object) -> object:
+        """`import nixpkgs { system = ...; }`"""
+        values = attributes(given)
+        return self._packages(text(values["system"]) if "system" in values else "x86_64-linux")
+
     def _system(self, given: object) -> object:
         values = attributes(given)
         special = attributes(values.get("specialArgs", Set()))
@@ -196,13 +211,12 @@ class _Reading:
         arguments = {
             "lib": self.library,
             "pkgs": later(lambda: self._packages(system)),
-            "modulesPath": "/nix/store/nixpkgs/nixos/modules",
+            "modulesPath": f"{NIXPKGS}/nixos/modules",
             **special,
         }
         found = self.modules.evaluate(items(member(values, "modules")), FLAKE, arguments, options.table())
-        made = Unmodelled("a host's system").holding({"config": later(lambda: found.config)})
-        made[_EVALUATED] = found
-        return made
+        known = {"config": later(lambda: found.config), _EVALUATED: found}
+        return Unmodelled("a host's system", known)
 
     def _json(self, path: object) -> object:
         return apply(force(attributes(self.library)["fromJSON"]), self.evaluator.text(path))
@@ -220,14 +234,18 @@ class _Nixpkgs(Partial):
 
     @override
     def missing(self, name: str) -> object:
-        return Unmodelled(f"nixpkgs.{name}")
+        raise NotModelled(f"nixpkgs.{name} is not known offline")
 
 
 class _Own(Partial):
     """The flake itself, as its outputs may ask for it."""
 
-    __slots__ = ()
+    __slots__ = ("outputs",)
+
+    def __init__(self, values: Mapping[str, object], outputs: Callable[[], Set]) -> None:
+        super().__init__(values)
+        self.outputs = outputs
 
     @override
     def missing(self, name: str) -> object:
-        return Unmodelled(f"self.{name}")
+        return member(self.outputs(), name)

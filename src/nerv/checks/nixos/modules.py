@@ -20,6 +20,7 @@ from nerv.nix.evaluate import Evaluator
 from nerv.nix.values import (
     Closure,
     EvaluationError,
+    NotModelled,
     Partial,
     Path,
     Place,
@@ -36,23 +37,22 @@ _STRUCTURE = frozenset(
 )
 
 
+NIXPKGS = "/nix/store/00000000000000000000000000000000-nixpkgs"
+"""Where nixpkgs would stand in the store."""
+
+
 class Unmodelled(Partial):
-    """What a flake gives that is not known here; as a module it is empty, and what it declares is not known."""
+    """What a flake or NixOS gives that is known in part: `what` it is."""
 
     __slots__ = ("what",)
 
-    def __init__(self, what: str) -> None:
-        super().__init__()
+    def __init__(self, what: str, known: Mapping[str, object] | None = None) -> None:
+        super().__init__(known)
         self.what = what
-
-    def holding(self, values: Mapping[str, object]) -> Unmodelled:
-        """The same with what is known of it."""
-        self.update(values)
-        return self
 
     @override
     def missing(self, name: str) -> object:
-        return Unmodelled(f"{self.what}.{name}")
+        raise NotModelled(f"{self.what}: `{name}` is not known offline")
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,7 @@ class Modules:
             module, name = waiting.pop(0)
             try:
                 module, name = self._opened(module, name, seen)
-                if isinstance(module, Unmodelled):
-                    foreign = True
-                    said = f"not evaluated: module {module.what}, so options that it may declare are not checked"
-                    self.report.say(name, None, said, severity="note")
-                elif module is not None:
+                if module is not None:
                     made = self._read(module, name, arguments, fallback)
                     loaded.append(made)
                     waiting += ((inner, name) for inner in made.imports)
@@ -113,6 +109,10 @@ class Modules:
         module = force(module)
         if not isinstance(module, (Path, str)):
             return module, file
+        if str(module).startswith(f"{NIXPKGS}/"):
+            said = f"not evaluated: {str(module).removeprefix(f'{NIXPKGS}/')} of nixpkgs"
+            self.report.say(file, None, said, severity="note")
+            return None, file
         inside = self.evaluator.module(module)
         if inside in seen:
             return None, inside

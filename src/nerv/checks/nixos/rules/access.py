@@ -23,7 +23,7 @@ def lockout(_platform: Platform, flake: Flake, _repository: Repository) -> Itera
             yield host.problem(f"{_SSH}.enable", said)
             continue
         yield from _port(host)
-        if host.known("users.users") and not any(_may_enter(host, name) for name in host.set("users.users")):
+        if host.known("users.users") and not any(_may_enter(host, name) for name in host.members("users.users")):
             closed.append(host)
     if closed:
         names = ", ".join(host.name for host in closed)
@@ -35,12 +35,12 @@ def lockout(_platform: Platform, flake: Flake, _repository: Repository) -> Itera
 def _port(host: Host) -> Iterator[Problem]:
     if host.get("networking.firewall.enable", True) is not True or host.get(f"{_SSH}.openFirewall", True) is True:
         return
-    ports = host.list(f"{_SSH}.ports") or [22]
-    open_ports = set(map(str, host.list("networking.firewall.allowedTCPPorts")))
-    for interface in host.set("networking.firewall.interfaces"):
-        open_ports |= set(map(str, host.list(f"networking.firewall.interfaces.{interface}.allowedTCPPorts")))
+    ports = host.items(f"{_SSH}.ports") or [22]
+    open_ports = set(map(str, host.items("networking.firewall.allowedTCPPorts")))
+    for interface in host.members("networking.firewall.interfaces"):
+        open_ports |= set(map(str, host.items(f"networking.firewall.interfaces.{interface}.allowedTCPPorts")))
     rules = f"{host.get('networking.firewall.extraCommands', '')} {host.get('networking.firewall.extraInputRules', '')}"
-    trusted = host.list("networking.firewall.trustedInterfaces")
+    trusted = host.items("networking.firewall.trustedInterfaces")
     if not open_ports & set(map(str, ports)) and not trusted and not any(str(port) in rules for port in ports):
         said = f"the firewall of {host.name} closes SSH's port {ports[0]}"
         hint = f"leave {_SSH}.openFirewall as it is, or add the port to networking.firewall.allowedTCPPorts"
@@ -48,7 +48,7 @@ def _port(host: Host) -> Iterator[Problem]:
 
 
 def _may_enter(host: Host, name: str) -> bool:
-    user = host.set("users.users").get(name)
+    user = host.members("users.users").get(name)
     try:
         found = force(user)
     except EvaluationError:

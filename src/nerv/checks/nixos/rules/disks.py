@@ -28,7 +28,7 @@ def declared(_platform: Platform, flake: Flake, _repository: Repository) -> Iter
     """Disks without contents, contents without a type, and devices that two disks share."""
     for host in flake.hosts:
         devices: dict[object, str] = {}
-        for name in host.set(_DISKS):
+        for name in host.members(_DISKS):
             path = f"{_DISKS}.{name}"
             content = host.get(f"{path}.content")
             if not isinstance(content, Set):
@@ -48,7 +48,7 @@ def booting(_platform: Platform, flake: Flake, _repository: Repository) -> Itera
     """Machines that would not start."""
     for host in flake.hosts:
         partitions = list(_partitions(host))
-        if not any(part.mount == "/" for part in partitions) and "/" not in host.set("fileSystems"):
+        if not any(part.mount == "/" for part in partitions) and "/" not in host.members("fileSystems"):
             said = f"{host.name} has no root file system"
             yield host.problem(_DISKS, said, 'a partition of disko with mountpoint = "/", or fileSystems."/"')
         yield from _loader(host, partitions)
@@ -79,7 +79,7 @@ def _loader(host: Host, partitions: list[Partition]) -> Iterator[Problem]:
 
 def _system_partition(host: Host, partitions: list[Partition]) -> Iterator[Problem]:
     mount = host.get("boot.loader.efi.efiSysMountPoint", "/boot")
-    if mount in host.set("fileSystems"):
+    if mount in host.members("fileSystems"):
         return
     where = "boot.loader.systemd-boot.enable"
     if not any(part.type == "EF00" for part in partitions):
@@ -91,7 +91,7 @@ def _system_partition(host: Host, partitions: list[Partition]) -> Iterator[Probl
 
 
 def _partitions(host: Host) -> Iterator[Partition]:
-    for disk in host.set(_DISKS):
+    for disk in host.members(_DISKS):
         content = host.get(f"{_DISKS}.{disk}.content")
         yield from _inside(content)
 
@@ -145,9 +145,9 @@ def initiators(_platform: Platform, flake: Flake, _repository: Repository) -> It
 def shared_address(_platform: Platform, flake: Flake, _repository: Repository) -> Iterator[Problem]:
     """Scripts that keepalived is to run and nobody defines."""
     for host in flake.hosts:
-        scripts = host.set("services.keepalived.vrrpScripts")
-        for instance in host.set("services.keepalived.vrrpInstances"):
+        scripts = host.members("services.keepalived.vrrpScripts")
+        for instance in host.members("services.keepalived.vrrpInstances"):
             path = f"services.keepalived.vrrpInstances.{instance}.trackScripts"
-            for script in host.list(path):
+            for script in host.items(path):
                 if force(script) not in scripts:
                     yield host.problem(path, f"{path} names `{script}`, which services.keepalived.vrrpScripts lacks")

@@ -61,11 +61,11 @@ def _ignored(host: Host) -> Iterator[Problem]:
     """What is set and does nothing."""
     if host.get(f"{_K3S}.role") == "agent":
         for option in ("manifests", "charts", "autoDeployCharts"):
-            if host.set(f"{_K3S}.{option}"):
+            if host.members(f"{_K3S}.{option}"):
                 said = f"{_K3S}.{option} has no effect on {host.name}: agents apply no manifests"
                 yield host.problem(f"{_K3S}.{option}", said, "set it on a server")
     flags = host.get(f"{_K3S}.extraFlags")
-    for flag in flags.split() if isinstance(flags, str) else host.list(f"{_K3S}.extraFlags"):
+    for flag in flags.split() if isinstance(flags, str) else host.items(f"{_K3S}.extraFlags"):
         if str(flag).startswith("--prefer-bundled-bin"):
             said = f"{_K3S}.extraFlags: --prefer-bundled-bin does not work with nixpkgs' K3s, which bundles no programs"
             yield host.problem(f"{_K3S}.extraFlags", said, "leave it out", value=flag)

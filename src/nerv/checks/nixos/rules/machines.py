@@ -62,7 +62,7 @@ def unused(_platform: Platform, flake: Flake, repository: Repository) -> Iterato
 def assertions(_platform: Platform, flake: Flake, _repository: Repository) -> Iterator[Problem]:
     """What modules of the repository assert and warn of."""
     for host in flake.hosts:
-        for entry in host.list("assertions"):
+        for entry in host.items("assertions"):
             try:
                 holds = not isinstance(entry, Set) or force(entry.get("assertion", True)) is True
                 said = "" if holds or not isinstance(entry, Set) else str(force(entry.get("message", "")))
@@ -70,5 +70,5 @@ def assertions(_platform: Platform, flake: Flake, _repository: Repository) -> It
                 continue
             if not holds:
                 yield host.problem("assertions", f"an assertion of {host.name} does not hold: {said}")
-        for warning in host.list("warnings"):
+        for warning in host.items("warnings"):
             yield host.problem("warnings", f"warning of {host.name}: {warning}", severity="note")

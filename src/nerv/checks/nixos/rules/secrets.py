@@ -31,12 +31,12 @@ def in_store(_platform: Platform, flake: Flake, _repository: Repository) -> Iter
             said = f"services.k3s.token puts the cluster's token into the store: {_STORE}"
             yield host.problem("services.k3s.token", said, "use services.k3s.tokenFile with a secret of sops")
         yield from _flags(host)
-        for user in host.set("users.users"):
+        for user in host.members("users.users"):
             for option in ("password", "initialPassword"):
                 if host.get(f"users.users.{user}.{option}"):
                     said = f"users.users.{user}.{option} puts a password into the store: {_STORE}"
                     yield host.problem(f"users.users.{user}.{option}", said, "use hashedPasswordFile")
-        for service in host.set("systemd.services"):
+        for service in host.members("systemd.services"):
             yield from _environment(host, f"systemd.services.{service}")
 
 
@@ -50,14 +50,14 @@ def _flags(host: Host) -> Iterator[Problem]:
 
 def _words(host: Host) -> list[str]:
     flags = host.get("services.k3s.extraFlags")
-    return str(flags).split() if isinstance(flags, str) else [str(x) for x in host.list("services.k3s.extraFlags")]
+    return str(flags).split() if isinstance(flags, str) else [str(x) for x in host.items("services.k3s.extraFlags")]
 
 
 def _environment(host: Host, path: str) -> Iterator[Problem]:
-    lines = host.list(f"{path}.serviceConfig.Environment") or [host.get(f"{path}.serviceConfig.Environment", "")]
+    lines = host.items(f"{path}.serviceConfig.Environment") or [host.get(f"{path}.serviceConfig.Environment", "")]
     stated = [str(line).strip('"').partition("=") for line in lines]
     pairs = [(f"{path}.serviceConfig.Environment", name, value) for name, _, value in stated]
-    named = ((name, host.get(f"{path}.environment.{name}")) for name in host.set(f"{path}.environment"))
+    named = ((name, host.get(f"{path}.environment.{name}")) for name in host.members(f"{path}.environment"))
     pairs += [(f"{path}.environment.{name}", name, value) for name, value in named if isinstance(value, str)]
     for option, name, value in pairs:
         if not value or not _VARIABLE.search(name.upper()):
@@ -73,8 +73,8 @@ def _environment(host: Host, path: str) -> Iterator[Problem]:
 def token_files(_platform: Platform, flake: Flake, _repository: Repository) -> Iterator[Problem]:
     """Token files that nothing puts on the machine."""
     for host in flake.hosts:
-        declared = {host.get(f"sops.secrets.{name}.path") for name in host.set("sops.secrets")}
-        declared |= {host.get(f"sops.templates.{name}.path") for name in host.set("sops.templates")}
+        declared = {host.get(f"sops.secrets.{name}.path") for name in host.members("sops.secrets")}
+        declared |= {host.get(f"sops.templates.{name}.path") for name in host.members("sops.templates")}
         file = host.get("services.k3s.tokenFile")
         given: list[tuple[str, object, object]] = [("services.k3s.tokenFile", file, file)]
         for flag in _words(host):
@@ -95,12 +95,12 @@ def readable(_platform: Platform, flake: Flake, repository: Repository) -> Itera
     opened: dict[str, Any] = {}
     rules = {path: wanted for path, _, wanted in clear.ruled(repository)}
     for host in flake.hosts:
-        if not host.set("sops.secrets"):
+        if not host.members("sops.secrets"):
             continue
         recipient, problem = _recipient(host, repository)
         yield from problem
         files: dict[str, None] = {}
-        for name in host.set("sops.secrets"):
+        for name in host.members("sops.secrets"):
             path, wrong = _file(host, name, repository)
             yield from wrong
             if path:
@@ -190,11 +190,11 @@ def _recipient(host: Host, repository: Repository) -> tuple[str | None, list[Pro
 
 
 def _keys_of_ssh(host: Host) -> Iterator[Problem]:
-    paths = host.list("sops.age.sshKeyPaths")
+    paths = host.items("sops.age.sshKeyPaths")
     if _HOST_KEY not in paths and not host.get("sops.age.keyFile"):
         said = f"sops.age.sshKeyPaths does not name {_HOST_KEY}: {host.name} could not open its secrets"
         yield host.problem("sops.age.sshKeyPaths", said)
-    if host.list("sops.gnupg.sshKeyPaths"):
+    if host.items("sops.gnupg.sshKeyPaths"):
         said = (
             f"sops would look for an RSA host key on {host.name}, which is not there when it starts for the first time"
         )

@@ -19,9 +19,9 @@ _INSTALL = ("WantedBy", "RequiredBy", "Alias", "Also")
 def directives(_platform: Platform, flake: Flake, _repository: Repository) -> Iterator[Problem]:
     """Directives of other sections inside serviceConfig: systemd warns in its log and does without them."""
     for host in flake.hosts:
-        for service in host.set("systemd.services"):
+        for service in host.members("systemd.services"):
             path = f"systemd.services.{service}"
-            for name in host.set(f"{path}.serviceConfig"):
+            for name in host.members(f"{path}.serviceConfig"):
                 hint = _belongs(name)
                 if hint:
                     yield host.problem(
@@ -44,12 +44,12 @@ def secrets_unit(_platform: Platform, flake: Flake, _repository: Repository) -> 
     for host in flake.hosts:
         if host.get("sops.useSystemdActivation") is True:
             continue
-        for service in host.set("systemd.services"):
+        for service in host.members("systemd.services"):
             yield from _requiring(host, f"systemd.services.{service}")
 
 
 def _requiring(host: Host, path: str) -> Iterator[Problem]:
     for kind in ("requires", "bindsTo", "requisite"):
-        if "sops-install-secrets.service" in host.list(f"{path}.{kind}"):
+        if "sops-install-secrets.service" in host.items(f"{path}.{kind}"):
             said = f"{path}.{kind} names sops-install-secrets.service, which does not exist: secrets are there already"
             yield host.problem(f"{path}.{kind}", said, "leave it out")
