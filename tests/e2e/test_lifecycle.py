@@ -16,8 +16,9 @@ from tests.support.commands import Home, eventually
 pytestmark = [pytest.mark.timeout(300)]
 
 
-def test_kill_9_loses_nothing_and_leaves_no_process(tmp_path: Path) -> None:
-    with commands.up(Home.at(tmp_path)) as home:
+@pytest.mark.parametrize("machine", commands.MACHINES)
+def test_kill_9_loses_nothing_and_leaves_no_process(tmp_path: Path, machine: tuple[str, ...]) -> None:
+    with commands.up(Home.at(tmp_path), *machine) as home:
         home.kubectl("create", "configmap", "kept", "--from-literal=a=b")
         uid = home.get("configmap", "kept")["metadata"]["uid"]
         pods = {pod["metadata"]["uid"] for pod in home.get("pods", "-A")["items"]}
@@ -100,10 +101,11 @@ def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
     assert commands.processes_of(tmp_path) == []
 
 
-def test_two_platforms_run_side_by_side(tmp_path: Path) -> None:
+@pytest.mark.parametrize("machine", commands.MACHINES)
+def test_two_platforms_run_side_by_side(tmp_path: Path, machine: tuple[str, ...]) -> None:
     first = Home.at(tmp_path, "first")
     second = Home.at(tmp_path, "second", beside=first)
-    with commands.up(first), commands.up(second):
+    with commands.up(first, *machine), commands.up(second, *machine):
         assert first.status()["healthy"]
         assert second.status()["healthy"]
         listed = first.nerv("list").stdout

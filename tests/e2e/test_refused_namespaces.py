@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,3 +91,9 @@ def test_namespaces_that_are_asked_for_are_refused_with_the_way_out(home: Home, 
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("nerv: user namespaces are refused here: ")
     assert "`--network proxy` does without" in last
+
+
+def test_kill_9_leaves_no_process(home: Home) -> None:
+    """The last of this platform."""
+    os.kill(home.pid(), signal.SIGKILL)
+    eventually(lambda: commands.processes_of(home.folder.parent) == [], "all processes to be gone")
