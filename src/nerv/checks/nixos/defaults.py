@@ -64,6 +64,13 @@ def _grub(_path: tuple[str, ...], config: Config) -> object:
     return not any(look_up(config, "boot", "loader", *other) is True for other in (*others, generic))
 
 
+_ALL_FIRMWARE = ("hardware", "enableAllFirmware")
+
+
+def _firewall(_path: tuple[str, ...], config: Config) -> object:
+    return "nftables" if look_up(config, "networking", "nftables", "enable") is True else "iptables"
+
+
 def _home(path: tuple[str, ...], config: Config) -> object:
     if path[-2] == "root":
         return "/root"
@@ -90,6 +97,15 @@ _COMPUTED: Mapping[str, Callable[[tuple[str, ...], Config], object]] = {
     "users.users.*.home": _home,
     "users.groups.*.name": _own_name,
     "services.k3s.package": lambda _path, _config: package("k3s"),
+    "boot.kernelPackages": lambda _path, _config: package("linuxPackages"),
+    "boot.initrd.enable": lambda _path, _config: True,
+    "hardware.enableRedistributableFirmware": lambda _path, config: look_up(config, *_ALL_FIRMWARE) is True,
+    "networking.firewall.backend": _firewall,
+    "networking.firewall.checkReversePath": lambda _path, _config: True,
+    "security.pki.caBundle": lambda _path, _config: "/etc/ssl/certs/ca-certificates.crt",
+    "services.logrotate.enable": lambda _path, _config: True,
+    "services.timesyncd.enable": lambda _path, _config: True,
+    "sops.useSystemdActivation": lambda _path, _config: False,
     "networking.hostName": lambda _path, _config: "nixos",
     "systemd.services.*.name": lambda path, _config: f"{path[-2]}.service",
 }

@@ -53,13 +53,9 @@ class Filled(Partial):
 
     @override
     def missing(self, name: str) -> object:
-        near = options.close(name, {"c": self})
-        if (
-            near
-            and ".".join(self.path) in options.PARTIAL
-            and not options.known_elsewhere((*self.path, name), {"c": self})
-        ):
-            raise EvaluationError(f"attribute `{name}` is missing; did you mean `{near}`?")
+        if ".".join(self.path) in options.PARTIAL and not options.known_elsewhere((*self.path, name), {"c": self}):
+            near = options.close(name, {"c": self})
+            raise EvaluationError(f"attribute `{name}` is missing" + (f"; did you mean `{near}`?" if near else ""))
         return _unmodelled((*self.path, name))
 
 

@@ -9,7 +9,8 @@
   boot.initrd.availableKernelModules = [ "xhci_pci" "ahci" "nvme" "usbhid" "sd_mod" ];
   boot.initrd.kernelModules = [ ];
   boot.kernelModules = [ "kvm-amd" ];
-  boot.extraModulePackages = [ ];
+  boot.extraModulePackages = [ config.boot.kernelPackages.v4l2loopback ];
+  networking.domain = if config.hardware.enableAllFirmware then "all" else "${config.services.openssh.package}";
 
   swapDevices = [ { device = "/dev/disk/by-uuid/3d2a"; } ];
   networking.interfaces.enp3s0.useDHCP = lib.mkDefault false;
