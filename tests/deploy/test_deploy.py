@@ -27,6 +27,15 @@ pytestmark = needs_machines
 IMAGE = b"\x1f\x8b" + bytes(range(256)) * 4096
 
 
+# what `nerv bootstrap` does once GitHub was asked
+SET_LOGIN = """
+import asyncio, os, pathlib
+from nerv.operations.folder import PlatformFolder
+from nerv.operations.secrets.git_login import set_git_login
+asyncio.run(set_git_login(PlatformFolder(pathlib.Path.cwd()), password=os.environ["GIT_LOGIN"]))
+"""
+
+
 class Operator:
     """A platform's folder at the operator's place in a network, and the command line run there."""
 
@@ -38,6 +47,8 @@ class Operator:
         definition = self.home.folder / "nerv.yaml"
         definition.write_text(definition.read_text().replace("sshKeys: []", f"sshKeys: [{net.public_key}]"))
         self.home.nerv("render")
+        self.home.environment["GIT_LOGIN"] = "ghp_never-used"
+        self.home.run(sys.executable, "-c", SET_LOGIN)
         self.home.commit("keys")
         # the image is built in a test of its own
         images = self.home.folder / ".nerv" / "images"
@@ -119,7 +130,7 @@ def test_a_machine_becomes_a_healthy_cluster_through_interruptions(
     # the connection goes while the disk is formatted
     failing = "fail Formatting hard drive with disko client_loop: send disconnect: Broken pipe"
     said = operator.deploy("nerv-1", "--yes", code=1, NERV_TEST_ANYWHERE=failing, NERV_TEST_CODE="255").stderr
-    assert "installation: Formatting hard drive with disko: `nixos-anywhere` ended with exit code 255" in said
+    assert "Formatting hard drive with disko: `nixos-anywhere` ended with exit code 255" in said
     assert "cause: the connection was lost (the same command goes on where it stopped)" in said
     assert operator.anywhere() == ["kexec", "disko,install"]
     assert "installer" in machine.read("/etc/os-release")
@@ -176,6 +187,7 @@ def test_a_machine_becomes_a_healthy_cluster_through_interruptions(
         if path.is_file()
     )
     assert "PRIVATE KEY" not in everything
+    assert "ghp_never-used" not in everything
 
 
 def test_everything_that_speaks_against_it_is_said_at_once_and_nothing_is_changed(operator: Operator, net: Lan) -> None:
@@ -183,15 +195,19 @@ def test_everything_that_speaks_against_it_is_said_at_once_and_nothing_is_change
     net.machine("printer", "192.168.1.112")
     fingerprint = HostKey.parse(machine.host_key()).fingerprint
     (operator.home.folder / "notes.txt").write_text("not committed")
+    operator.home.environment["GIT_LOGIN"] = ""
+    operator.home.run(sys.executable, "-c", SET_LOGIN)
     said = operator.deploy(
         "nerv-1", "--accept-host-key", fingerprint, "--yes", code=1, NERV_TEST_SYSTEM="aarch64-linux"
     ).stderr
     for expected in (
-        "nerv: repository: not committed: notes.txt (`git add -A && git commit`",
+        "nerv: repository: not committed: nixos/secrets/servers.sops.yaml, notes.txt (`git add -A && git commit`",
+        "nerv: secrets: Flux's login to the repository lacks password (`nerv bootstrap github`",
+        "warning: repository: the branch follows no remote branch",
         "nerv: here: Nix here builds for aarch64-linux, nerv-1 is x86_64-linux (--build-on remote)",
         "nerv: nerv-1: 1.0 GiB of RAM, the installer needs 1.5 GiB (give the machine more memory)",
         "nerv: nerv-1: addresses of MetalLB's pool are taken: 192.168.1.112 (choose another pool, or free them)",
-        "nerv: 4 problems found; nothing was changed",
+        "nerv: 5 problems found; nothing was changed",
     ):
         assert expected in said
     assert operator.anywhere() == []

@@ -164,7 +164,7 @@ def test_a_failure_is_told_with_its_phase_its_cause_and_the_last_lines(run: Run)
     assert error.phase.title == "Switching system into kexec"
     assert error.tail[-1] == said
     assert error.lines()[-2:] == [
-        "installation: Switching system into kexec: `nixos-anywhere` ended with exit code 1",
+        "Switching system into kexec: `nixos-anywhere` ended with exit code 1",
         "cause: its kernel refuses kexec: Secure Boot or lockdown "
         "(turn Secure Boot off in the machine's setup, or boot the NixOS installer from a stick)",
     ]

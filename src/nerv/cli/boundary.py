@@ -50,6 +50,8 @@ VERBS: tuple[tuple[str, str, str], ...] = (
     ("engine", "nerv.cli.engine", "engine"),
     ("fidelity", "nerv.cli.fidelity", "fidelity"),
     ("deploy", "nerv.cli.deploy", "deploy"),
+    ("node", "nerv.cli.node", "app"),
+    ("upgrade", "nerv.cli.upgrade", "upgrade"),
 )
 
 

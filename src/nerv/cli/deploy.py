@@ -6,7 +6,8 @@ import asyncio
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,13 +16,17 @@ import typer
 from nerv.cli import output
 from nerv.cli.context import Context
 from nerv.components import definition
+from nerv.components.catalog import Platform
+from nerv.deploy.preflight import Finding
 from nerv.deploy.ssh import Access, Target
 from nerv.deploy.steps import perform, script
 from nerv.deploy.trust import HostKey, Word
 from nerv.errors import NervError
-from nerv.operations import deploying, kubeconfigs, rendering, session
-from nerv.operations.deployment import Deploy, Options
+from nerv.operations import deploying, kubeconfigs, readiness, rendering, session, updating
+from nerv.operations.deployment import Deploy, Options, made_key
+from nerv.operations.folder import PlatformFolder
 from nerv.operations.status import Status
+from nerv.operations.updating import Update, UpdateOptions
 from nerv.platform.models import Node
 
 
@@ -45,6 +50,16 @@ def deploy(
     ] = "",
     patience: Annotated[float, typer.Option(min=0.1, help="Stretches every time limit.")] = 1.0,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Erase the disks without asking.")] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Bring running nodes to what is committed, one at a time, or roll back.")
+    ] = False,
+    reboot: Annotated[bool, typer.Option("--reboot", help="With --update: start the machine anew.")] = False,
+    rollback_after: Annotated[
+        float, typer.Option(min=1, metavar="SECONDS", help="With --update: a machine lost for so long goes back.")
+    ] = updating.ROLLBACK_SECONDS,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --update: also an unhealthy cluster, and pods without a controller.")
+    ] = False,
 ) -> None:
     """Install NixOS on machines over SSH, join them to the cluster, and wait until everything is healthy.
 
@@ -54,6 +69,27 @@ def deploy(
     folder = settings.platform()
     platform = definition.load(folder.definition)
     meant = deploying.chosen(platform, nodes or [], everything)
+    if update:
+        updates = [
+            Update(
+                folder=folder,
+                platform=platform,
+                node=node,
+                key=made_key(folder, platform, node.name),
+                options=UpdateOptions(
+                    access=Access(identity),
+                    build_on=deploying.build_place(node, build_on),
+                    patience=patience,
+                    rollback_seconds=rollback_after,
+                    reboot=reboot,
+                    force=force,
+                ),
+                say=_say,
+            )
+            for node in meant
+        ]
+        _update(updates, dry_run=dry_run)
+        return
     if target_host and len(meant) > 1:
         raise NervError("--target-host names one machine", "deploy the nodes one by one")
     if build_on not in ("auto", "local", "remote"):
@@ -74,6 +110,7 @@ def deploy(
                 confirm=_confirming(node, yes),
             ),
             say=_say,
+            remote_checks=_token_check(folder, platform),
         )
         for node in meant
     ]
@@ -97,6 +134,28 @@ async def _deploy(one: Deploy, start: str) -> None:
         raise
 
 
+def _update(updates: list[Update], *, dry_run: bool) -> None:
+    if dry_run:
+        for one in updates:
+            sys.stdout.write(script(f"{one.node.name} on {one.target}: update", updating.steps(one)))
+        return
+    asyncio.run(_run_updates(updates))
+
+
+async def _run_updates(updates: list[Update]) -> None:
+    """One at a time; the first that fails ends it."""
+    platform, folder = updates[0].platform, updates[0].folder
+    await readiness.check_committed(folder)
+    await updating.check_versions(platform, [one.node.name for one in updates])
+    for position, one in enumerate(updates):
+        try:
+            await updating.run(one)
+        except NervError as error:
+            left = ", ".join(later.node.name for later in updates[position + 1 :])
+            raise NervError(error.message + (f"; not updated: {left}" if left else ""), error.hint) from error
+        _say(f"{one.node.name} is updated")
+
+
 def _title(one: Deploy) -> str:
     return f"{one.node.name} ({one.node.role}) on {one.target}"
 
@@ -112,6 +171,14 @@ def _password(wanted: bool) -> str:
     if not found:
         raise NervError("--env-password: the variable SSHPASS is empty", "read -rs SSHPASS; export SSHPASS")
     return found
+
+
+def _token_check(folder: PlatformFolder, platform: Platform) -> Callable[[], Awaitable[list[Finding]]] | None:
+    """GitHub is asked only where a token is at hand: Flux's own login is in nixos/secrets."""
+    given = os.environ.get("GITHUB_TOKEN", "")
+    if not given or platform.spec.repository.provider != "github":
+        return None
+    return partial(readiness.token, folder, given)
 
 
 def _asking() -> Callable[[str, HostKey], bool] | None:

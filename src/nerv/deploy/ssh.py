@@ -29,6 +29,7 @@ CONNECT_SECONDS = 10.0
 _KEEPALIVE_SECONDS = 10
 _KEEPALIVE_COUNT = 3
 _CLOSE_SECONDS = 5.0
+_OTHER_KEY = "someone may stand in between; for a machine that you have set up anew: `nerv deploy NODE --from trust`"
 
 
 class SshError(NervError):
@@ -155,10 +156,10 @@ async def connect(
         )
     except asyncssh.HostKeyNotVerifiable:
         expected = " or ".join(str(key) for key in trusted)
-        raise HostKeyMismatch(f"{target.host} does not prove the host key {expected}") from None
+        raise HostKeyMismatch(f"{target.host} does not prove the host key {expected}", _OTHER_KEY) from None
     except asyncssh.KeyExchangeFailed:
         # a machine without any key of the pinned kind: the same for us as a wrong key
-        raise HostKeyMismatch(f"{target.host} has no host key of the kind that is pinned") from None
+        raise HostKeyMismatch(f"{target.host} has no host key of the kind that is pinned", _OTHER_KEY) from None
     except asyncssh.PermissionDenied:
         raise LoginRefused(
             f"{target.host} takes none of your keys for {target.user}",

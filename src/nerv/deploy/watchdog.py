@@ -77,7 +77,7 @@ class InstallationError(NervError):
         self.phase = phase
         self.diagnoses = tuple(diagnoses)
         self.tail = tuple(tail)
-        super().__init__(f"installation: {phase.title}: {said}")
+        super().__init__(f"{phase.title}: {said}")
 
     @override
     def lines(self) -> list[str]:
@@ -131,8 +131,9 @@ async def run(
     log: Callable[[str], None],
     patience: float = 1.0,
     limits: Mapping[str, float] | None = None,
+    begin: Phase = BEGIN,
 ) -> None:
-    """Run nixos-anywhere to its end. `say` gets each phase, `log` each line.
+    """Run nixos-anywhere (or a program of one phase, `begin`) to its end. `say` gets each phase, `log` each line.
 
     `patience` stretches every limit; `limits` (title -> seconds) replaces single ones.
 
@@ -146,7 +147,7 @@ async def run(
         stderr=asyncio.subprocess.STDOUT,
     )
     replaced = limits or {}
-    progress = _Progress(lambda phase: replaced.get(phase.title, phase.seconds) * patience)
+    progress = _Progress(lambda phase: replaced.get(phase.title, phase.seconds) * patience, begin)
     try:
         await _follow(child, progress, say, log)
         # ssh masters and ssh-copy-id may outlive it and hold its output

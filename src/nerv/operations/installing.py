@@ -123,6 +123,7 @@ def _wanted(deploy: Deploy) -> Wanted:
         api_address=spec.cluster_address,
         pool=metallb.pool if metallb and metallb.enabled else (),
         first=deploy.first,
+        firmware=deploy.node.firmware,
     )
 
 

@@ -6,11 +6,17 @@ import shutil
 
 from nerv import process
 from nerv.components.catalog import Platform
-from nerv.deploy.preflight import Finding
+from nerv.deploy.hosting.github import GitHub, api_url
+from nerv.deploy.hosting.permissions import Wishes, probe_token_scopes
+from nerv.deploy.preflight import Finding, PreflightError
 from nerv.errors import NervError, ProblemsError
 from nerv.operations import host_keys, rendering
 from nerv.operations.deployment import made_key
 from nerv.operations.folder import PlatformFolder
+from nerv.operations.hosting import webhook
+from nerv.operations.hosting.request import Options as HostingOptions
+from nerv.operations.hosting.request import for_github
+from nerv.operations.secrets import git_login
 from nerv.platform.models import Node
 
 _SHOWN = 5
@@ -19,10 +25,19 @@ _SHOWN = 5
 async def local(folder: PlatformFolder, platform: Platform, node: Node, build_on: str) -> list[Finding]:
     """Everything that speaks against it here."""
     found = [*_rendered(folder), *await _committed(folder), *await _nix(node, build_on), *_keys(folder, platform, node)]
+    if node == platform.spec.servers[0]:
+        found += [*_login(folder), *await _pushed(folder)]
     if not platform.spec.nixos.ssh_keys:
         remedy = "your public key, the line in ~/.ssh/id_ed25519.pub; then `nerv render` and commit"
         found.append(Finding("nerv.yaml", "spec.nixos.sshKeys is empty: nobody could log in", remedy))
     return found
+
+
+async def check_committed(folder: PlatformFolder) -> None:
+    """Raises PreflightError where the repository is not what is committed and rendered."""
+    found = [*_rendered(folder), *await _committed(folder)]
+    if found:
+        raise PreflightError(found)
 
 
 def _rendered(folder: PlatformFolder) -> list[Finding]:
@@ -48,6 +63,40 @@ async def _committed(folder: PlatformFolder) -> list[Finding]:
         more = ", ..." if len(changed) > _SHOWN else ""
         said = f"not committed: {', '.join(changed[:_SHOWN])}{more}"
         return [Finding("repository", said, "`git add -A && git commit`: Nix and Flux see only what is committed")]
+    return []
+
+
+async def _pushed(folder: PlatformFolder) -> list[Finding]:
+    """Flux sees only what is pushed; whether the remote has it is not asked here."""
+    done = await process.run(["git", "rev-list", "--count", "@{upstream}..HEAD"], cwd=folder.root, check=False)
+    if done.code == 0 and done.stdout.strip() == "0":
+        return []
+    said = f"{done.stdout.strip()} commits are not pushed" if done.code == 0 else "the branch follows no remote branch"
+    return [Finding("repository", said, "`nerv bootstrap` or `git push`: Flux fetches from there", blocking=False)]
+
+
+def _login(folder: PlatformFolder) -> list[Finding]:
+    """What the first server bootstraps Flux with."""
+    try:
+        found = git_login.git_login(folder)
+    except NervError as error:
+        return [Finding("secrets", error.message, error.hint or "`nerv secrets check`")]
+    if found.complete:
+        return []
+    empty = ", ".join(key for key, value in found.data.items() if not value)
+    remedy = "`nerv bootstrap github` (or git) asks the repository's host and keeps it, encrypted"
+    return [Finding("secrets", f"Flux's login to the repository lacks {empty}", remedy)]
+
+
+async def token(folder: PlatformFolder, given: str) -> list[Finding]:
+    """Whether a token of GitHub may do what a bootstrap asks for."""
+    request, place = for_github(folder, HostingOptions())
+    wishes = Wishes(place.owner, place.name, deploy_key=request.auth == "deployKey", webhook=webhook.wanted(request))
+    try:
+        async with GitHub(api_url(place.hostname), given) as github:
+            await probe_token_scopes(github, wishes)
+    except NervError as error:
+        return [Finding("GitHub", error.message, error.hint or "https://github.com/settings/tokens")]
     return []
 
 

@@ -1,0 +1,224 @@
+"""Nodes that come, go and begin anew: definition, cluster, etcd and machine, in an order that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from nerv.components import definition
+from nerv.components.catalog import Platform
+from nerv.deploy import drain, quorum, waiting
+from nerv.deploy.ssh import Access, Remote, Target
+from nerv.deploy.steps import Record, Step, perform
+from nerv.deploy.upgrade import Member
+from nerv.deploy.waiting import K3S_UNIT, Patience
+from nerv.errors import NervError
+from nerv.kube.client import Client
+from nerv.kube.errors import NotFound
+from nerv.kube.resources import NODES, SECRETS
+from nerv.operations import rendering
+from nerv.operations.deployment import made_key
+from nerv.operations.folder import PlatformFolder
+from nerv.operations.kubeconfigs import kubeconfig_file, require
+from nerv.operations.session import connect
+from nerv.operations.updating import members
+from nerv.platform import node_edits
+from nerv.platform.models import Node
+
+_REMOVE = "etcd.k3s.cattle.io/remove"
+_REMOVED = "etcd.k3s.cattle.io/removed-node-name"
+# K3s' own state: certificates, database, images, its identity. Volumes of Longhorn lie elsewhere and stay.
+_STATE = ("/var/lib/rancher/k3s", "/etc/rancher/node", "/var/lib/kubelet", "/var/lib/cni")
+_WIPE = f"systemctl stop {K3S_UNIT}; k3s-killall.sh >/dev/null 2>&1; rm -rf {' '.join(_STATE)}"
+
+
+@dataclass(frozen=True)
+class NodeOptions:
+    """What the command line says."""
+
+    access: Access = field(default_factory=Access)
+    waits: Patience = field(default_factory=Patience)
+    drain_seconds: float = 900.0
+    force: bool = False
+    lost: bool = False
+    """the machine is gone for good: it is neither drained nor logged in to"""
+
+
+async def add(folder: PlatformFolder, entry: Mapping[str, Any]) -> list[str]:
+    """Put a node into the definition and render; what was written. Raises NervError, ProblemsError; then nothing is."""
+    before = folder.definition.read_bytes()
+    changed = node_edits.add_node(before.decode(), entry)
+    return await _rewrite(folder, before, changed)
+
+
+async def forget(folder: PlatformFolder, names: Sequence[str]) -> list[str]:
+    """Take nodes out of the definition and render; what was written."""
+    before = folder.definition.read_bytes()
+    changed = before.decode()
+    for name in names:
+        changed = node_edits.remove_node(changed, name)
+    return await _rewrite(folder, before, changed)
+
+
+async def _rewrite(folder: PlatformFolder, before: bytes, changed: str) -> list[str]:
+    definition.parse(changed.encode(), folder.definition.name)
+    folder.definition.write_text(changed, encoding="utf-8")
+    try:
+        done = await rendering.render(folder)
+    except NervError:
+        folder.definition.write_bytes(before)
+        raise
+    return sorted({folder.definition.name, *done.written, *done.encrypted, *done.removed})
+
+
+def check_definition_without(folder: PlatformFolder, names: Sequence[str]) -> None:
+    """Raises NervError, ProblemsError where the definition cannot be without these nodes."""
+    text = folder.definition.read_text(encoding="utf-8")
+    for name in names:
+        text = node_edits.remove_node(text, name)
+    definition.parse(text.encode(), folder.definition.name)
+
+
+def removal(platform: Platform, name: str, options: NodeOptions, say: Callable[[str], None]) -> tuple[Step, ...]:
+    """The steps that take a node out of the cluster; the machine itself is left alone."""
+    kubectl = f"kubectl --kubeconfig {kubeconfig_file(platform.name)}"
+    found = []
+    if not options.lost:
+        found += [
+            Step("cordon", "no new pods for it", (f"{kubectl} cordon {name}",), partial(_cordon, platform, name)),
+            Step(
+                "drain",
+                "its pods move, as PodDisruptionBudgets allow; emptyDir data goes with them",
+                (f"{kubectl} drain {name} --ignore-daemonsets --delete-emptydir-data",),
+                partial(_drain, platform, name, options, say),
+            ),
+        ]
+    return (
+        *found,
+        Step(
+            "etcd",
+            "a server leaves etcd first, so that its majority is counted without it",
+            (f"{kubectl} annotate node {name} {_REMOVE}=true    # servers only; wait for {_REMOVED}",),
+            partial(_leave_etcd, platform, name, options),
+        ),
+        Step(
+            "delete",
+            "the cluster forgets it, and the password that its name was bound to",
+            (
+                f"{kubectl} delete node {name}",
+                f"{kubectl} -n kube-system delete secret {name}.node-password.k3s --ignore-not-found",
+            ),
+            partial(_delete, platform, name),
+        ),
+    )
+
+
+def resetting(
+    folder: PlatformFolder, platform: Platform, node: Node, options: NodeOptions, say: Callable[[str], None]
+) -> tuple[Step, ...]:
+    """The steps that let a node begin anew: out of the cluster, wiped, joined again."""
+    login = f"root@{node.address}"
+
+    def remote() -> Remote:
+        return Remote(Target(str(node.address)), [made_key(folder, platform, node.name)], options.access)
+
+    async def wipe() -> None:
+        async with remote() as machine:
+            await machine.run(_WIPE, timeout=300)
+
+    async def join() -> None:
+        async with remote() as machine:
+            await machine.run(f"systemctl start --no-block {K3S_UNIT}")
+            await waiting.joined(machine, partial(_registered, platform, node.name), options.waits, say)
+
+    return (
+        *removal(platform, node.name, options, say),
+        Step("wipe", "K3s stops, and its state there goes (Longhorn's data stays)", (f"ssh {login} '{_WIPE}'",), wipe),
+        Step("join", "K3s starts and joins", (f"ssh {login} systemctl start {K3S_UNIT}",), join),
+    )
+
+
+async def check_leaving(platform: Platform, names: Sequence[str]) -> None:
+    """Whether etcd can do without these nodes. Raises NervError."""
+    async with connect(require(platform.name)) as client:
+        servers = {member.name: member.ready for member in await members(client) if member.server}
+    quorum.check_removal(servers, names)
+
+
+def check_reset(platform: Platform, node: Node) -> None:
+    """Raises NervError for the server that starts the cluster: wiped, it would start another one."""
+    if node == platform.spec.servers[0]:
+        raise NervError(
+            f"{node.name} starts the cluster: wiped, it would start another one instead of joining",
+            "make another server the first of spec.nodes, render, commit, `nerv deploy --update --all`, then reset it",
+        )
+
+
+async def perform_all(steps: Sequence[Step], say: Callable[[str], None]) -> None:
+    """Run the steps; each can run again, so nothing is remembered."""
+    await perform(steps, Record(lambda text: None), say)
+
+
+async def _cordon(platform: Platform, name: str) -> None:
+    async with connect(require(platform.name)) as client:
+        if await _member(client, name):
+            await drain.cordon(client, name)
+
+
+async def _drain(platform: Platform, name: str, options: NodeOptions, say: Callable[[str], None]) -> None:
+    async with connect(require(platform.name)) as client:
+        if await _member(client, name):
+            await drain.drain(
+                client, name, say, limit=options.drain_seconds, between=options.waits.between, force=options.force
+            )
+
+
+async def _leave_etcd(platform: Platform, name: str, options: NodeOptions) -> None:
+    async with connect(require(platform.name)) as client:
+        found = await _member(client, name)
+        if found is None or not found.server:
+            return
+        await client.patch(NODES, name, None, {"metadata": {"annotations": {_REMOVE: "true"}}})
+        deadline = time.monotonic() + options.waits.join
+        while True:
+            try:
+                node = await client.get(NODES, name)
+            except NotFound:
+                return
+            if _REMOVED in (node["metadata"].get("annotations") or {}):
+                return
+            if time.monotonic() > deadline:
+                raise NervError(
+                    f"{name} has not left etcd within {options.waits.join:.0f} s",
+                    "the other servers' journals (`journalctl -u k3s`) say why; the same command goes on",
+                )
+            await asyncio.sleep(options.waits.between)
+
+
+async def _delete(platform: Platform, name: str) -> None:
+    async with connect(require(platform.name)) as client:
+        for resource, found, namespace in (
+            (NODES, name, None),
+            (SECRETS, f"{name}.node-password.k3s", "kube-system"),
+        ):
+            try:
+                await client.delete(resource, found, namespace)
+            except NotFound:
+                continue
+
+
+async def _registered(platform: Platform, name: str) -> bool:
+    async with connect(require(platform.name)) as client:
+        found = await _member(client, name)
+    return found is not None and found.ready
+
+
+async def _member(client: Client, name: str) -> Member | None:
+    try:
+        return Member.from_object(await client.get(NODES, name))
+    except NotFound:
+        return None
