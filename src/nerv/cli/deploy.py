@@ -22,7 +22,7 @@ from nerv.deploy.ssh import Access, Target
 from nerv.deploy.steps import perform, script
 from nerv.deploy.trust import HostKey, Word
 from nerv.errors import NervError
-from nerv.operations import deploying, kubeconfigs, readiness, rendering, session, updating
+from nerv.operations import deploying, kubeconfigs, readiness, session, updating
 from nerv.operations.deployment import Deploy, Options, made_key
 from nerv.operations.folder import PlatformFolder
 from nerv.operations.status import Status
@@ -118,7 +118,6 @@ def deploy(
         for one in made:
             sys.stdout.write(script(_title(one), deploying.steps(one)))
         return
-    rendering.require_deployable(folder)
     for one in made:
         asyncio.run(_deploy(one, start))
     _urls(asyncio.run(session.status(kubeconfigs.require(platform.name))))

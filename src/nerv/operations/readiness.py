@@ -9,7 +9,7 @@ from nerv.components.catalog import Platform
 from nerv.deploy.hosting.github import GitHub, api_url
 from nerv.deploy.hosting.permissions import Wishes, probe_token_scopes
 from nerv.deploy.preflight import Finding, PreflightError
-from nerv.errors import NervError, ProblemsError
+from nerv.errors import NervError, Problem, ProblemsError
 from nerv.operations import host_keys, rendering
 from nerv.operations.deployment import made_key
 from nerv.operations.folder import PlatformFolder
@@ -24,31 +24,35 @@ _SHOWN = 5
 
 async def local(folder: PlatformFolder, platform: Platform, node: Node, build_on: str) -> list[Finding]:
     """Everything that speaks against it here."""
-    found = [*_rendered(folder), *await _committed(folder), *await _nix(node, build_on), *_keys(folder, platform, node)]
+    found = [*_checked(folder), *await _committed(folder), *await _nix(node, build_on), *_keys(folder, platform, node)]
     if node == platform.spec.servers[0]:
         found += [*_login(folder), *await _pushed(folder)]
-    if not platform.spec.nixos.ssh_keys:
-        remedy = "your public key, the line in ~/.ssh/id_ed25519.pub; then `nerv render` and commit"
-        found.append(Finding("nerv.yaml", "spec.nixos.sshKeys is empty: nobody could log in", remedy))
     return found
 
 
 async def check_committed(folder: PlatformFolder) -> None:
     """Raises PreflightError where the repository is not what is committed and rendered."""
-    found = [*_rendered(folder), *await _committed(folder)]
+    found = [*_checked(folder), *await _committed(folder)]
     if found:
         raise PreflightError(found)
 
 
-def _rendered(folder: PlatformFolder) -> list[Finding]:
+def _checked(folder: PlatformFolder) -> list[Finding]:
+    """What `nerv check` finds, and whether the files are what the definition says."""
     try:
+        rendering.require_deployable(folder)
         differences = rendering.differences(folder)
     except ProblemsError as error:
-        return [Finding("nerv.yaml", str(problem), "`nerv check`") for problem in error.problems]
+        return [_finding(problem) for problem in error.problems]
     if differences:
         said = f"{len(differences)} files are not what the definition says: {', '.join(differences[:_SHOWN])}"
         return [Finding("repository", said, "`nerv render`, then commit")]
     return []
+
+
+def _finding(problem: Problem) -> Finding:
+    place = f"{problem.file}:{problem.line}:{problem.column}" if problem.line else problem.file
+    return Finding(place, problem.message, problem.hint or "`nerv check`")
 
 
 async def _committed(folder: PlatformFolder) -> list[Finding]:
