@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import orjson
 import pytest
+from tests.support.apiserver import running
 
+from nerv.apiserver import configuration
+from nerv.apiserver.identity import ADMIN
 from nerv.kube import errors
 from nerv.kube.client import Client
 from nerv.kube.resources import (
@@ -21,6 +26,7 @@ from nerv.kube.resources import (
     VALIDATING_POLICIES,
     VALIDATING_POLICY_BINDINGS,
 )
+from nerv.rendering.nixos import policies
 
 
 def pod(name: str = "p", namespace: str = "default", **spec) -> dict:
@@ -102,6 +108,20 @@ async def test_warning_for_a_template(client: Client) -> None:
     assert answer.status == 201
     assert 'would violate PodSecurity \\"restricted:latest\\"' in answer.headers["warning"]
     assert await client.get(DEPLOYMENTS, "d", "tight")
+
+
+async def test_what_machines_are_configured_with_counts_where_a_namespace_says_nothing(tmp_path: Path) -> None:
+    wanted = configuration.pod_security(policies.ADMISSION)
+    async with running(tmp_path, pod_security=wanted) as server:
+        client = server.direct(ADMIN)
+        labels = {"pod-security.kubernetes.io/enforce": "privileged"}
+        await client.create(NAMESPACES, {"metadata": {"name": "open", "labels": labels}})
+        await client.create(SERVICE_ACCOUNTS, {"metadata": {"name": "default", "namespace": "open"}})
+        with pytest.raises(errors.Forbidden, match=r'violates PodSecurity "baseline:latest": host namespaces'):
+            await client.create(PODS, pod(hostNetwork=True))
+        assert await client.create(PODS, pod("plain"))
+        for namespace in ("open", "kube-system"):
+            assert await client.create(PODS, pod(namespace=namespace, hostNetwork=True))
 
 
 def service(name: str = "s", **spec) -> dict:

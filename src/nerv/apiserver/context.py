@@ -9,6 +9,7 @@ from datetime import datetime
 from nerv.apiserver.access.rbac import Authorizer
 from nerv.apiserver.access.reviews import Reviews
 from nerv.apiserver.addresses import Addresses
+from nerv.apiserver.configuration import PodSecurity
 from nerv.apiserver.identity import User
 from nerv.apiserver.proxying import Proxy
 from nerv.apiserver.registry import Registry, Served
@@ -65,6 +66,7 @@ class Context:
     addresses: Addresses
     webhooks: Caller
     proxy: Proxy
+    pod_security: PodSecurity = field(default_factory=PodSecurity)
     mutating: Sequence[Plugin] = ()
     finishing: Sequence[Plugin] = ()
     """Completes what is known to be valid."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from nerv.apiserver.addresses import SERVICES, Addresses
 from nerv.apiserver.admission import FINISHING, MUTATING, VALIDATING
 from nerv.apiserver.audit import AuditLog
 from nerv.apiserver.authentication import Authenticator
+from nerv.apiserver.configuration import PodSecurity
 from nerv.apiserver.context import Context
 from nerv.apiserver.direct import DirectTransport
 from nerv.apiserver.discovery import Discovery
@@ -73,6 +74,7 @@ class Config:
     egress: Dial | None = None
     """Dials an address of the cluster's network: a webhook's pod, a kubelet."""
     audit: Path | None = None
+    pod_security: PodSecurity = field(default_factory=PodSecurity)
     now: Callable[[], datetime] = system_now
 
 
@@ -98,6 +100,7 @@ class ApiServer:
             addresses=Addresses(config.service_cidr),
             webhooks=Caller(self._store, config.egress),
             proxy=Proxy(self._store, config.egress, config.ca_pem, config.kubelet_client),
+            pod_security=config.pod_security,
             mutating=MUTATING,
             finishing=FINISHING,
             validating=VALIDATING,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from nerv import __version__
+from nerv.apiserver import configuration
 from nerv.apiserver.identity import User, service_account
 from nerv.apiserver.server import ApiServer, Config
 from nerv.controllers import flux, kubernetes
@@ -51,6 +52,7 @@ class EmbeddedEngine(Engine):
                 unix=unix,
                 egress=config.dial,
                 audit=config.state / "audit.log",
+                pod_security=configuration.pod_security(config.admission),
             )
         )
         await server.start()

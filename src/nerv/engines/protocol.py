@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from nerv.certificates import KeyPair
 from nerv.controllers.runtime.controller import Controller
@@ -47,6 +47,8 @@ class EngineConfig:
     """HTTP CONNECT over a unix socket: how the API server reaches cluster addresses"""
     dial: Dial
     """the same for an API server in this process"""
+    admission: Mapping[str, Any] = field(default_factory=dict)
+    """AdmissionConfiguration, the same that API servers of real machines are given; empty: Kubernetes' own"""
 
 
 @dataclass(frozen=True)

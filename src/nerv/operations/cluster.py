@@ -40,6 +40,7 @@ from nerv.operations.plan import Plan
 from nerv.operations.relayed import ConsolePorts
 from nerv.operations.status import Status
 from nerv.operations.watching import StatusWatch
+from nerv.rendering.nixos import policies
 from nerv.tasks import Supervisor
 
 _log = logging.getLogger(__name__)
@@ -248,6 +249,7 @@ class Cluster:
                 cluster_domain=self._plan.cluster_domain,
                 egress_socket=network.egress_socket,
                 dial=network.dial,
+                admission=policies.ADMISSION,
             )
         )
         text = kubeconfig.inline(endpoint.url, identity.ca.certificate, identity.admin, cluster=self._plan.name)

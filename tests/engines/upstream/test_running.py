@@ -70,7 +70,7 @@ def test_every_file_is_private_and_no_key_stands_in_an_argument(
     written = list((config.state / "pki").iterdir())
     assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o600}
     assert stat.S_IMODE((config.state / "pki").stat().st_mode) == 0o700
-    places = Places(1, 2, 3, tmp_path / "etcd", tmp_path / "egress.yaml")
+    places = Places(1, 2, 3, tmp_path / "etcd", tmp_path / "egress.yaml", tmp_path / "admission.yaml")
     lines = [
         *arguments.etcd(places, files),
         *arguments.api_server(config, places, files),
@@ -92,7 +92,7 @@ def test_three_authorities_do_not_know_each_other(files: credentials.Credentials
 def test_everything_listens_on_loopback_and_etcd_takes_nobody_without_a_certificate(
     config: EngineConfig, files: credentials.Credentials, tmp_path: Path
 ) -> None:
-    places = Places(2379, 2380, 6443, tmp_path / "etcd", tmp_path / "egress.yaml")
+    places = Places(2379, 2380, 6443, tmp_path / "etcd", tmp_path / "egress.yaml", tmp_path / "admission.yaml")
     etcd = arguments.etcd(places, files)
     assert _value(etcd, "listen-client-urls") == "https://127.0.0.1:2379"
     assert _value(etcd, "listen-peer-urls") == "https://127.0.0.1:2380"
@@ -107,7 +107,7 @@ def test_everything_listens_on_loopback_and_etcd_takes_nobody_without_a_certific
 def test_the_api_server_reaches_the_cluster_by_the_egress_socket_alone(
     config: EngineConfig, files: credentials.Credentials, tmp_path: Path
 ) -> None:
-    places = Places(1, 2, 3, tmp_path / "etcd", tmp_path / "egress.yaml")
+    places = Places(1, 2, 3, tmp_path / "etcd", tmp_path / "egress.yaml", tmp_path / "admission.yaml")
     server = arguments.api_server(config, places, files)
     assert _value(server, "egress-selector-config-file") == str(places.egress)
     assert _value(server, "enable-aggregator-routing") == "true"

@@ -27,6 +27,8 @@ class Places:
     """etcd's folder"""
     egress: Path
     """the egress selector's configuration"""
+    admission: Path
+    """the admission plugins' configuration"""
 
 
 def etcd(places: Places, files: Credentials) -> list[str]:
@@ -82,6 +84,7 @@ def api_server(config: EngineConfig, places: Places, files: Credentials) -> list
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged=true",
         f"--egress-selector-config-file={places.egress}",
+        *((f"--admission-control-config-file={places.admission}",) if config.admission else ()),
         "--enable-aggregator-routing=true",  # webhooks at their pods' addresses: without a ready pod it says so
         f"--kubelet-certificate-authority={files.ca.certificate}",
         f"--kubelet-client-certificate={files.kubelet_client.certificate}",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from nerv import certificates
+from nerv import certificates, documents
 from nerv.controllers.runtime import Controller, Informers
 from nerv.engines.protocol import Endpoint, Engine, EngineConfig, ReconcilerConfig
 from nerv.engines.upstream import arguments, catalog, credentials, dependents, store
@@ -67,8 +67,16 @@ class UpstreamEngine(Engine):
         self._ports += [etcd, peer, api]
         self._url = f"https://{HOST}:{api.number}"
         files = credentials.write(config.state / "pki", config, self._url)
-        places = Places(etcd.number, peer.number, api.number, config.state / "etcd", config.state / "egress.yaml")
+        places = Places(
+            etcd=etcd.number,
+            etcd_peer=peer.number,
+            api=api.number,
+            data=config.state / "etcd",
+            egress=config.state / "egress.yaml",
+            admission=config.state / "admission.yaml",
+        )
         places.egress.write_text(arguments.egress_selector(config.egress_socket), encoding="utf-8")
+        places.admission.write_text(documents.dump(dict(config.admission)), encoding="utf-8")
         self._launch("etcd", arguments.etcd(places, files))
         self._launch("kube-apiserver", arguments.api_server(config, places, files))
         await self._until_ready()

@@ -1,4 +1,5 @@
-"""PodSecurity: the labels `pod-security.kubernetes.io/{enforce,audit,warn}` of a namespace, held against pods.
+"""PodSecurity: the labels `pod-security.kubernetes.io/{enforce,audit,warn}` of a namespace, or what the server is
+configured with where they are missing, held against pods.
 
 Pods are refused, workloads with a pod template are only warned about: their pods will be refused one by one.
 """
@@ -36,6 +37,8 @@ def check(context: Context, attributes: Attributes) -> None:
         return
     if attributes.key == "namespaces" and not attributes.subresource:
         _check_labels(obj)
+    if attributes.namespace in context.pod_security.exempt:
+        return
     if attributes.key == "pods" and (
         attributes.operation == "CREATE" or attributes.subresource == "ephemeralcontainers"
     ):
@@ -76,7 +79,8 @@ def _warn(attributes: Attributes, labels: Mapping[str, str], pod: Object) -> Non
 
 def _labels(context: Context, namespace: str) -> Mapping[str, str]:
     entry = context.store.head("namespaces", "", namespace)
-    return entry.labels if entry else {}
+    defaults = {f"{_LABEL}{mode}": level for mode, level in context.pod_security.defaults.items()}
+    return {**defaults, **(entry.labels if entry else {})}
 
 
 def _level(labels: Mapping[str, str], mode: str) -> tuple[str, str]:
