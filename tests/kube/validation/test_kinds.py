@@ -334,3 +334,11 @@ def test_summary_and_causes() -> None:
         "message": 'Invalid value: "x": must be y',
         "field": "spec.b",
     }
+
+
+def test_the_bare_finalizer_of_definitions_is_valid_there_alone() -> None:
+    """The server itself puts it on definitions; a second apply must not be refused for it."""
+    finalizers = {"name": "as.x.example", "finalizers": ["customresourcecleanup.apiextensions.k8s.io"]}
+    definition = make("apiextensions.k8s.io/v1", "CustomResourceDefinition", metadata=finalizers)
+    assert not [error for error in check(definition) if "finalizer" in error]
+    assert [error for error in check(make("v1", "ConfigMap", metadata=finalizers)) if "standard finalizer" in error]

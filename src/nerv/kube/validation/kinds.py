@@ -11,6 +11,8 @@ from nerv.kube.validation import core, registration, required, workloads
 from nerv.kube.validation.metadata import builtin_finalizers, validate_metadata
 from nerv.kube.validation.workloads import Rule
 
+# servers of their own inside the API server: they know no standard finalizers, and put a bare one on definitions
+_PLAIN_FINALIZERS: Final = ("apiextensions.k8s.io", "apiregistration.k8s.io")
 _RULES: Final[dict[tuple[str, str], Rule]] = workloads.RULES | core.RULES | registration.RULES
 
 
@@ -20,7 +22,9 @@ def validate(obj: Object, old: Object | None = None, *, subresource: str = "") -
     The object must be defaulted and of the right types (`schemas.type_error`). A write through a subresource (status,
     binding) is checked for its metadata alone: the rules of the spec would forbid what it is there for.
     """
-    errors = [*validate_metadata(obj, old), *builtin_finalizers(obj.get("metadata") or {})]
+    errors = validate_metadata(obj, old)
+    if GroupVersionKind.of(obj).group not in _PLAIN_FINALIZERS:
+        errors = [*errors, *builtin_finalizers(obj.get("metadata") or {})]
     if subresource:
         return errors
     schema = builtin(GroupVersionKind.of(obj))
