@@ -53,10 +53,10 @@ class Host:
         found = self.get(path)
         return found if isinstance(found, Set) else {}
 
-    def known(self, path: str) -> bool:
-        """Whether an option could be evaluated."""
-        marker = object()
-        return self.get(path, marker) is not marker
+    def known(self, *paths: str) -> bool:
+        """Whether what modules say of these options could be evaluated; where it could not, a note says so."""
+        defined, marker = self.configuration.merging.defined, object()
+        return all(tuple(p.split(".")) not in defined or self.get(p, marker) is not marker for p in paths)
 
     def is_set(self, path: str) -> bool:
         """Whether a module says something of an option."""

@@ -66,6 +66,8 @@ class Merging:
         self.report = report
         self.set_at: dict[Names, list[Definition]] = {}
         """The definitions that count, by option."""
+        self.defined: set[Names] = set()
+        """Options that some module says something of, be it under a condition."""
         self._config = config
         self.foreign = foreign
         """Whether modules take part that are not known here: unknown options may be theirs."""
@@ -110,6 +112,8 @@ class Merging:
         values: Set = Filled(path) if options.outside(path) else Set()
         for name, kid in kids.items():
             of = named.get(name)
+            if of:
+                self.defined.add((*path, name))
             compute = partial(self._kid, (*path, name), kid, of or ())
             values[name] = self._later(compute, of[0]) if of else later(compute)
         unknown = [name for name in named if name not in kids]

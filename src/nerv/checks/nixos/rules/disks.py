@@ -31,6 +31,8 @@ def declared(_platform: Platform, flake: Flake, _repository: Repository) -> Iter
         for name in host.members(_DISKS):
             path = f"{_DISKS}.{name}"
             content = host.get(f"{path}.content")
+            if not host.known(f"{path}.content"):
+                continue
             if not isinstance(content, Set):
                 hint = "partition it, or leave it out"
                 yield host.problem(path, f"{path} has no content: nothing would be made of it", hint)
@@ -47,6 +49,8 @@ def declared(_platform: Platform, flake: Flake, _repository: Repository) -> Iter
 def booting(_platform: Platform, flake: Flake, _repository: Repository) -> Iterator[Problem]:
     """Machines that would not start."""
     for host in flake.hosts:
+        if not host.known("disko.devices", *(f"{_DISKS}.{disk}.content" for disk in host.members(_DISKS))):
+            continue
         partitions = list(_partitions(host))
         if not any(part.mount == "/" for part in partitions) and "/" not in host.members("fileSystems"):
             said = f"{host.name} has no root file system"
@@ -130,7 +134,7 @@ def initiators(_platform: Platform, flake: Flake, _repository: Repository) -> It
     """iSCSI initiators (Longhorn's volumes) without a name, or with one that another host has."""
     seen: dict[object, str] = {}
     for host in flake.hosts:
-        if host.get("services.openiscsi.enable") is not True:
+        if host.get("services.openiscsi.enable") is not True or not host.known("services.openiscsi.name"):
             continue
         name = host.get("services.openiscsi.name")
         if not name:

@@ -10,13 +10,15 @@ from nerv.components.catalog import Platform
 from nerv.errors import Problem
 
 _K3S = "services.k3s"
+_JOINING = ("enable", "role", "clusterInit", "serverAddr", "token", "tokenFile", "configPath")
 
 
 def clusters(_platform: Platform, flake: Flake, _repository: Repository) -> Iterator[Problem]:
     """Exactly one server starts the cluster; the others join it."""
     running = [host for host in flake.hosts if host.get(f"{_K3S}.enable") is True]
-    if any(host.get(f"{_K3S}.role") not in ("server", "agent") for host in running):
-        return  # reported as a wrong type; who would join whom cannot be said
+    known = all(host.known(*(f"{_K3S}.{option}" for option in _JOINING)) for host in running)
+    if not known or any(host.get(f"{_K3S}.role") not in ("server", "agent") for host in running):
+        return  # reported already; who would join whom cannot be said
     servers = [host for host in running if host.get(f"{_K3S}.role") == "server"]
     starting = [host for host in servers if host.get(f"{_K3S}.clusterInit") is True]
     for host in starting[1:]:

@@ -21,6 +21,8 @@ def defined(platform: Platform, flake: Flake, _repository: Repository) -> Iterat
             if flake.hosts:
                 yield Problem(FLAKE, 0, 0, f"no host `{node.name}` in nixosConfigurations, but nerv.yaml has that node")
             continue
+        if not host.known("networking.hostName", "nixpkgs.hostPlatform", "system.stateVersion"):
+            continue
         yield from _as_defined(host, node)
         version = host.get("system.stateVersion")
         if version is None:

@@ -129,6 +129,8 @@ def _file(host: Host, name: str, repository: Repository) -> tuple[str, list[Prob
     """The file of a secret in the repository; empty where there is none."""
     option = f"sops.secrets.{name}.sopsFile"
     where = option if host.is_set(option) else "sops.defaultSopsFile"
+    if not host.known(option, "sops.defaultSopsFile"):
+        return "", []
     value = host.get(option)
     text = value.text if isinstance(value, Path) else value
     if text is None:
