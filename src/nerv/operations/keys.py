@@ -103,7 +103,7 @@ def load(name: str) -> Keys | None:
         return None
     if operator is None or flux is None:
         missing = folder / (OPERATOR if operator is None else FLUX)
-        raise NervError(f"{missing} is missing", "restore the folder from your backup")
+        raise NervError(f"{missing} is missing", "restore it from your backup, or see `nerv secrets recover --help`")
     return Keys(folder, operator, flux)
 
 

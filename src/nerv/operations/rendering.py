@@ -66,6 +66,7 @@ async def render(folder: PlatformFolder, *, force: bool = False) -> Rendered:
     """
     platform = definition.load(folder.definition)
     own = _create_keys(folder, platform)
+    check_keys(folder, platform)
     public = public_keys(folder, platform, create=True)
     change = Change(texts=await contents.unfinished(folder.root, platform, secrets.groups(platform, public), own))
     done = await write(folder, platform, public, own, change, force=force)
@@ -167,6 +168,23 @@ def public_keys(folder: PlatformFolder, platform: Platform, *, create: bool = Fa
     return PublicKeys(operator, flux, found(platform, folder.root))
 
 
+def check_keys(folder: PlatformFolder, platform: Platform) -> None:
+    """Raises NervError where the operator's folder holds other keys than the repository is encrypted for: they were
+    replaced elsewhere, and writing with these would bring the old ones back."""
+    rules = writing.read_manifest(folder.root).files.get(secrets.RULES_FILE)
+    if keys.load(platform.name) is None or rules is None or rules.owner == "user":
+        return
+    base = keys.folder_for(platform.name)
+    # where the rules are no longer NERV's words, that is said before anything is written
+    for name, recipient in zip((keys.OPERATOR, keys.FLUX), _named(folder), strict=False):
+        # two keys are in a file while a rotation is under way
+        if recipient not in private_keys.of_file(base / name).recipients:
+            raise NervError(
+                f"{base / name} is not the key that {secrets.RULES_FILE} names",
+                "it was replaced elsewhere: take the folder from there, or see `nerv secrets recover --help`",
+            )
+
+
 def _plan(folder: PlatformFolder, platform: Platform, public: PublicKeys, *, force: bool = False) -> Changes:
     return writing.plan(folder.root, tree(platform, public), secrets.encrypted(platform), force=force)
 
@@ -185,15 +203,19 @@ def _recipients(folder: PlatformFolder, known: Keys | None) -> tuple[str, str]:
 
 def committed_recipients(folder: PlatformFolder) -> tuple[str, str]:
     """Operator's and Flux's recipients as the repository names them. Raises NervError where it does not."""
-    try:
-        text = (folder.root / secrets.RULES_FILE).read_text(encoding="utf-8")
-        found = secrets.recipients_in(text)
-    except (OSError, UnicodeDecodeError, documents.DocumentError):
-        found = ()
+    found = _named(folder)
     if len(found) < 2:
         hint = "restore the operator's keys from your backup, or begin with `nerv init`"
         raise NervError(f"{folder.root / secrets.RULES_FILE} names no recipients, and there are no keys here", hint)
     return found[0], found[1]
+
+
+def _named(folder: PlatformFolder) -> tuple[str, ...]:
+    """Recipients of the first rule of .sops.yaml; none where there is no such rule."""
+    try:
+        return secrets.recipients_in((folder.root / secrets.RULES_FILE).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, documents.DocumentError):
+        return ()
 
 
 def _outdated(folder: PlatformFolder, platform: Platform, groups: tuple[Group, ...]) -> list[File]:

@@ -69,6 +69,7 @@ async def test_missing_files_and_keys(folder: PlatformFolder) -> None:
     one(found, "nixos/keys/worker-1.pub: is missing")
     one(found, "operator.agekey: can be read by other users (chmod 600")
     one(found, "credentials: is missing", "rotate dashboards")
+    one(found, "flux.agekey is not the key that .sops.yaml names", "replaced elsewhere")
     one(found, "flux-sops-age is not the key in", "rotate flux")
 
 

@@ -15,6 +15,7 @@ from nerv.operations import keys, rendering
 from nerv.operations.folder import PlatformFolder
 from nerv.operations.secrets import checking, contents, readers, recipients
 from nerv.operations.secrets.git_login import git_login, set_git_login
+from nerv.operations.secrets.rotation import What, rotate
 from nerv.rendering.secrets import AGENTS_FILE, SERVERS_FILE
 
 
@@ -139,6 +140,22 @@ async def test_somebody_with_a_key_of_his_own_can_write_too(
     assert all(secrets.opens(folder.root, path, str(bob)) for path in FILES)
     # the hosts' keys are those of the repository, although their private halves are elsewhere
     assert rendering.differences(folder) == []
+
+
+async def test_keys_that_were_replaced_elsewhere_do_not_come_back(folder: PlatformFolder) -> None:
+    """The same person at another machine, whose folder is of yesterday, and who has a key of his own as well."""
+    ada = pyrage.x25519.Identity.generate()
+    await recipients.add(folder, str(ada.to_public()))
+    stale = keys.folder_for("home") / keys.OPERATOR
+    yesterday = stale.read_text()
+    await rotate(folder, What.operator)
+    stale.write_text(f"{yesterday}")
+    before = {path: _text(folder, path) for path in FILES}
+    with pytest.raises(NervError, match=r"is not the key that \.sops\.yaml names"):
+        await rendering.render(folder)
+    with pytest.raises(NervError, match="is not the key that"):
+        await rotate(folder, What.data_keys)
+    assert {path: _text(folder, path) for path in FILES} == before
 
 
 async def test_a_wrong_recipient_changes_nothing(folder: PlatformFolder) -> None:

@@ -50,7 +50,7 @@ def check(folder: PlatformFolder, *, max_age: int = MAX_AGE) -> Report:
     texts = repository.read(folder.root)
     problems = [*offline.plaintext(platform, texts), *offline.private_keys(platform, texts)]
     problems += [*offline.encrypted(platform, texts), *offline.recipients(platform, texts)]
-    problems += [*_folder(platform), *_hosts(platform, folder.root)]
+    problems += [*_folder(folder, platform), *_hosts(platform, folder.root)]
     for path in secrets.encrypted(platform):
         if not (folder.root / path).exists():
             problems.append(Problem(path, 0, 0, "is missing", "`nerv secrets init` makes it"))
@@ -77,9 +77,13 @@ def _closed(file: File, own: PrivateKeys, error: NervError) -> Problem:
     return Problem(file.path, 0, 0, said, hint)
 
 
-def _folder(platform: Platform) -> Iterator[Problem]:
-    """The operator's folder: complete, private, and no rotation half-way."""
+def _folder(folder: PlatformFolder, platform: Platform) -> Iterator[Problem]:
+    """The operator's folder: complete, private, the repository's, and no rotation half-way."""
     base = keys.folder_for(platform.name)
+    try:
+        rendering.check_keys(folder, platform)
+    except NervError as error:
+        yield Problem(secrets.RULES_FILE, 0, 0, error.message, error.hint)
     for name in (keys.OPERATOR, keys.FLUX):
         path = base / name
         if not path.exists():

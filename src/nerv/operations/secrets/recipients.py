@@ -45,6 +45,7 @@ async def remove(folder: PlatformFolder, person: str) -> tuple[str, ...]:
 
 async def _write(folder: PlatformFolder, text: str) -> tuple[str, ...]:
     platform = definition.parse(text.encode())
+    rendering.check_keys(folder, platform)
     public = rendering.public_keys(folder, platform, create=True)
     own = private_keys.of_user(platform.name)
     done = await rendering.write(folder, platform, public, own, Change(texts={folders.DEFINITION: text}))

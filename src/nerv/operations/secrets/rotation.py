@@ -85,6 +85,7 @@ async def rotate(
     """
     platform = definition.load(folder.definition)
     replacing.settle(platform, folder.root)
+    rendering.check_keys(folder, platform)
     public = rendering.public_keys(folder, platform)
     request = Request(folder, platform, public, private_keys.of_user(platform.name), node, keep, token)
     return await _ROTATIONS[what](request)
