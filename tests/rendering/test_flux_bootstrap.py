@@ -115,12 +115,15 @@ async def _machine(folder: Path, client: Client, config: Path, name: str) -> Mac
     ):
         (programs / program).write_text(text)
         (programs / program).chmod(0o755)
+    # environment.etc links to the store, by way of another link
+    for link, leads in (("etc", "static"), ("static", str(folder / platform.cluster_path / "flux-system"))):
+        (folder / link).symlink_to(leads)
     environment = {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder),
         "CALLS": str(folder / "calls"),
         "KUBECONFIG": str(config),
-        "FLUX_SYSTEM": str(folder / platform.cluster_path / "flux-system"),
+        "FLUX_SYSTEM": str(folder / "etc"),
         "FLUX_AGE_SECRET": str(folder / "flux-sops-age"),
         "FLUX_GIT_LOGIN": str(folder / "flux-git-login"),
         "FLUX_GIT_LOGIN_KEYS": " ".join(bootstrap.login_keys(platform)),

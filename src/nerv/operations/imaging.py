@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import platform as host
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from nerv.components.catalog import Platform
+from nerv.deploy.ssh import Remote
 from nerv.deploy.steps import Step
 from nerv.operations import console_image
-from nerv.operations.deployment import Deploy
 from nerv.operations.folder import PlatformFolder, private_folder, write_private
+from nerv.platform.models import Node
 from nerv.platform.versions import NERV_IMAGE
 
 ARCHIVE = "nerv-console.tar.gz"
@@ -20,44 +24,55 @@ _MARK = "/var/lib/nerv/console-image"
 _SECONDS = 900.0
 
 
-def steps(deploy: Deploy) -> tuple[Step, ...]:
+@dataclass(frozen=True)
+class Machine:
+    """A machine that may need the image."""
+
+    folder: PlatformFolder
+    platform: Platform
+    node: Node
+    ssh: str
+    """How a command is run there, to paste into a shell in the platform's folder."""
+    remote: Callable[[], Remote]
+
+
+def steps(machine: Machine) -> tuple[Step, ...]:
     """None where the machine gets the image from a registry, or cannot run what is made here."""
-    return (_step(deploy),) if _wanted(deploy) else ()
+    return (_step(machine),) if _wanted(machine) else ()
 
 
-def _wanted(deploy: Deploy) -> bool:
-    spec = deploy.platform.spec
+def _wanted(machine: Machine) -> bool:
+    spec = machine.platform.spec
     console = spec.components.console
     # the pod is bound to machines of the first server's architecture
-    runs = deploy.node.architecture == spec.servers[0].architecture == host.machine()
+    runs = machine.node.architecture == spec.servers[0].architecture == host.machine()
     return console.enabled and console.image == NERV_IMAGE and runs and console_image.is_checkout()
 
 
-def _step(deploy: Deploy) -> Step:
-    archive = f"{deploy.folder.state.name}/images/{ARCHIVE}"
-    login = f"{deploy.pasted_ssh} {deploy.new_target.login}"
+def _step(machine: Machine) -> Step:
+    archive = f"{machine.folder.state.name}/images/{ARCHIVE}"
     return Step(
         "image",
         "bring the image of NERV's console, made out of this checkout",
         (
             f"nerv image {archive}",
-            f"{login} 'mkdir -p {Path(_TARGET).parent} && cat > {_TARGET}' < {archive}",
-            f"{login} k3s ctr images import {_TARGET}",
+            f"{machine.ssh} 'mkdir -p {Path(_TARGET).parent} && cat > {_TARGET}' < {archive}",
+            f"{machine.ssh} k3s ctr images import {_TARGET}",
         ),
-        partial(_run, deploy),
-        partial(_is_there, deploy),
+        partial(_run, machine),
+        partial(_is_there, machine),
     )
 
 
-async def _is_there(deploy: Deploy) -> bool:
-    async with deploy.new_system() as remote:
+async def _is_there(machine: Machine) -> bool:
+    async with machine.remote() as remote:
         found = await remote.run(f"cat {_MARK} 2>/dev/null", check=False)
     return found.stdout.strip() == console_image.sources()
 
 
-async def _run(deploy: Deploy) -> None:
-    archive = await made(deploy.folder)
-    async with deploy.new_system() as remote:
+async def _run(machine: Machine) -> None:
+    archive = await made(machine.folder)
+    async with machine.remote() as remote:
         await remote.put(archive, _TARGET, timeout=_SECONDS)
         await remote.run(f"k3s ctr images import {_TARGET}", timeout=_SECONDS)
         await remote.run(f"mkdir -p {Path(_MARK).parent} && cat > {_MARK}", input=f"{console_image.sources()}\n")

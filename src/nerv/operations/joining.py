@@ -16,7 +16,9 @@ from nerv.rendering.nixos.bootstrap import UNIT
 
 def steps(deploy: Deploy) -> tuple[Step, ...]:
     """In order; only servers have a kubeconfig, only the first one bootstraps Flux."""
-    found = [_ssh(deploy), _join(deploy), *imaging.steps(deploy)]
+    ssh = f"{deploy.pasted_ssh} {deploy.new_target.login}"
+    machine = imaging.Machine(deploy.folder, deploy.platform, deploy.node, ssh, deploy.new_system)
+    found = [_ssh(deploy), _join(deploy), *imaging.steps(machine)]
     if deploy.node.role == "server":
         found.append(_kubeconfig(deploy))
     if deploy.first:
