@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,6 +128,34 @@ def test_a_second_run_changes_nothing_and_says_so(over_https: Place) -> None:
     assert over_https.hub.writes == []
     assert over_https.git("rev-parse", "main") == head
     assert len(over_https.hub.pushes) == pushes
+
+
+def test_the_token_is_in_no_argument(over_https: Place) -> None:
+    with arguments_of_all() as seen:
+        over_https.bootstrap()
+    assert any("git push" in line for line in seen)
+    assert not [line for line in seen if TOKEN in line]
+
+
+@contextmanager
+def arguments_of_all() -> Iterator[set[str]]:
+    """Command lines of every process that lived meanwhile, as far as a look each few milliseconds finds them."""
+    seen: set[str] = set()
+    end = threading.Event()
+
+    def look() -> None:
+        while not end.wait(0.002):
+            for entry in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    seen.add(entry.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        end.set()
+        thread.join()
 
 
 def test_no_token_is_in_git_in_clear(over_https: Place) -> None:

@@ -5,12 +5,11 @@ them: Flux reconciles the whole platform from what was pushed, as it would on K3
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support import commands
+from tests.support import commands, needs
 from tests.support.commands import Home, eventually
 from tests.support.github import Hub, github
 from tests.support.platforms import SMALL
@@ -21,7 +20,7 @@ from nerv.builders.git import Access
 
 pytestmark = [
     pytest.mark.timeout(400),
-    pytest.mark.skipif(not shutil.which("ssh"), reason="needs the OpenSSH client (Debian: openssh-client)"),
+    needs.SSH,
 ]
 TOKEN = "ghp_a-secret-of-the-end-to-end-test"
 ENGINES = ("embedded",)
@@ -69,6 +68,9 @@ def test_over_https_with_a_token(tmp_path: Path, hub: Hub, engine: str) -> None:
     home = _home(tmp_path, hub, f"https://{hub.hostname}/you/home.git")
     with commands.up(home, "--bare", "--engine", engine):
         assert home.get("namespaces", "default")["metadata"]["name"] == "default"
+        said = _bootstrap(home, hub, "--dry-run")
+        assert "would create the private repository you/home" in said
+        assert hub.writes == []
         said = _bootstrap(home, hub)
         assert "install Flux's components" in said
         _complete(home)
@@ -119,7 +121,9 @@ def _versions(home: Home) -> dict[str, str]:
 def test_over_ssh_with_a_deploy_key(tmp_path: Path, hub: Hub, engine: str) -> None:
     home = _home(tmp_path, hub, f"ssh://git@localhost:{hub.ssh_port}/you/home.git")
     with commands.up(home, "--bare", "--engine", engine):
-        _bootstrap(home, hub)
+        # a run that is not given the time says what it waited for, and the next one goes on
+        assert "nerv: not done within 1 s: waited for " in _bootstrap(home, hub, "--timeout", "1", code=1)
+        assert "repository you/home is there" in _bootstrap(home, hub)
         _complete(home)
         (key,) = hub.repository("you", "home").keys
         assert key["read_only"] is True
@@ -189,3 +193,5 @@ def test_an_ssh_url_runs_here_unchanged(tmp_path: Path) -> None:
         source = home.get("gitrepository", "-n", "flux-system", "flux-system")
         assert source["spec"]["url"] == "ssh://git@github.com/you/home.git"
         assert source["status"]["artifact"]["revision"] == f"main@sha1:{head}"
+    said = home.nerv("up", str(home.folder), "--bare", "--detach", code=1).stderr
+    assert "has been started with its repository before (`nerv reset` forgets that cluster)" in said

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from tests.support import needs
 
 from nerv import certificates, documents, process
 from nerv.builders import git, ssh
@@ -150,6 +151,7 @@ def _ssh_access(mirror: Mirror, config: MirrorConfig, host_key: str) -> Access:
     return Access(mirror.proxy_url, identity=ssh.generate(), known_hosts=known_hosts)
 
 
+@needs.SSH
 async def test_git_clones_over_ssh_under_the_public_url(over_ssh: MirrorConfig, client: Client, tmp_path: Path) -> None:
     mirror = Mirror(over_ssh, client)
     await mirror.start()
@@ -168,6 +170,7 @@ async def test_git_clones_over_ssh_under_the_public_url(over_ssh: MirrorConfig, 
         await mirror.stop()
 
 
+@needs.SSH
 async def test_another_host_key_is_refused(over_ssh: MirrorConfig, client: Client, tmp_path: Path) -> None:
     mirror = Mirror(over_ssh, client)
     await mirror.start()

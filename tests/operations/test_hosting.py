@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.support import needs
 from tests.support.github import Hub, github
 from tests.support.platforms import SMALL
 
@@ -121,6 +122,7 @@ def key_file(tmp_path: Path) -> Path:
     return path
 
 
+@needs.SSH
 def test_any_server_over_ssh_with_a_key_of_yours(
     hub: Hub, home: PlatformFolder, tmp_path: Path, key_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,6 +142,7 @@ def test_any_server_over_ssh_with_a_key_of_yours(
     assert "knownhosts: key mismatch" in bootstrap(capsys, home, *options, code=1)
 
 
+@needs.SSH
 def test_a_host_key_that_nobody_confirms_is_refused_with_its_fingerprint(
     hub: Hub, home: PlatformFolder, key_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.support import needs
 from tests.support.flux import CHARTS, HOST_KEY, NAMESPACE, SSH_URL, URL, World, config_map, world
 
 from nerv import documents
@@ -234,6 +235,7 @@ def ssh_secret(name: str, **values: str) -> Object:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
 
 
+@needs.SSH
 async def test_a_repository_over_ssh(tmp_path: Path) -> None:
     known_hosts = ssh.known_host("git.example.test", 22, HOST_KEY.public)
     async with world(tmp_path, url=SSH_URL) as flux:
@@ -246,6 +248,7 @@ async def test_a_repository_over_ssh(tmp_path: Path) -> None:
         assert not list(Path(tempfile.gettempdir()).glob("nerv-git-*/identity"))
 
 
+@needs.SSH
 async def test_ssh_without_a_known_host_says_why(tmp_path: Path) -> None:
     another = ssh.known_host("git.example.test", 22, ssh.generate().public)
     identity = ssh.generate().private
