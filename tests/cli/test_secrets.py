@@ -70,6 +70,11 @@ def test_show_prints_one_value_or_the_file(capsys: Capture, home: Path) -> None:
     assert "is missing" in nerv(capsys, "show", "secrets/none.sops.yaml", code=1)[1]
 
 
+def test_known_hosts_are_the_keys_that_machines_will_have(capsys: Capture, home: Path) -> None:
+    public = (home / "nixos/keys/nerv-1.pub").read_text().split()
+    assert nerv(capsys, "known-hosts")[0] == f"192.168.1.10,nerv-1 {public[0]} {public[1]}\n"
+
+
 def test_edit_opens_the_users_editor(
     capsys: Capture, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

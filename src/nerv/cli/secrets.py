@@ -15,6 +15,7 @@ from nerv.cli import output
 from nerv.cli.context import Context
 from nerv.cli.output import Format
 from nerv.cli.target import Kubeconfig, KubeContext
+from nerv.components import definition
 from nerv.errors import NervError, ProblemsError
 from nerv.operations import keys, rendering, session, sops, target
 from nerv.operations.folder import PlatformFolder
@@ -93,6 +94,14 @@ def edit(
     """Open an encrypted file in $EDITOR; it is encrypted again when the editor ends."""
     folder = _folder(context)
     return sops.edit(folder.root, rendering.relative(folder.root, file), _own(folder).environment)
+
+
+@app.command()
+def known_hosts(context: typer.Context) -> None:
+    """Print the nodes' host keys for ~/.ssh/known_hosts: the first login to a machine is no leap of faith then."""
+    folder = _folder(context)
+    platform = definition.load(folder.definition)
+    sys.stdout.write(rendering.public_keys(folder, platform).known_hosts(platform))
 
 
 @app.command()
