@@ -25,7 +25,7 @@ from nerv.deploy.waiting import K3S_UNIT, Patience, unit_state
 from nerv.errors import NervError
 from nerv.kube.client import Client
 from nerv.kube.resources import NODES
-from nerv.operations import machine_health
+from nerv.operations import imaging, machine_health
 from nerv.operations.folder import PlatformFolder, private_folder
 from nerv.operations.kubeconfigs import kubeconfig_file, require
 from nerv.operations.session import connect
@@ -125,6 +125,7 @@ def steps(update: Update) -> tuple[Step, ...]:
             (_pasted(update, "dry-activate"),),
             partial(_rebuild, update, "dry-activate", rebuild.PREPARING),
         ),
+        *imaging.steps(imaging.Machine(update.folder, update.platform, update.node, ssh, update.remote)),
     ]
     if not update.alone:
         found += [
