@@ -64,7 +64,7 @@ async def _complete(root: Path, shown: Path, say: Say) -> None:
         new_keys = keys.load(name) is None
         rendered = await rendering.render(folder)
         if new_keys:
-            say(f"made age keys and a password in {keys.folder_for(name)}; keep a backup of them")
+            say(f"made age keys, host keys and a password in {keys.folder_for(name)}; keep a backup of them")
         say(f"rendered {len(rendered.written)} files, encrypted {len(rendered.encrypted)}")
     if not (root / ".git").exists():
         await _commit(root, definition.load(folder.definition).spec.repository.branch, shown, say)

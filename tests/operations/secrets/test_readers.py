@@ -136,6 +136,9 @@ async def test_somebody_with_a_key_of_his_own_can_write_too(
     with pytest.raises(NervError, match="no key here can read it"):
         await recipients.add(folder, str(bob.to_public()))
     monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(key))
+    # what is no age key of NERV's kind is left to sops
+    (tmp_path / "ada/sops/age").mkdir(parents=True)
+    (tmp_path / "ada/sops/age/keys.txt").write_text("AGE-PLUGIN-YUBIKEY-1QQQQ\n")
     await recipients.add(folder, str(bob.to_public()))
     assert all(secrets.opens(folder.root, path, str(bob)) for path in FILES)
     # the hosts' keys are those of the repository, although their private halves are elsewhere

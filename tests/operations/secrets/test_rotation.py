@@ -10,7 +10,7 @@ from tests.support.secrets import FILES, LOGIN
 from nerv import documents
 from nerv.builders import sops as opening
 from nerv.errors import NervError, ProblemsError
-from nerv.operations import host_keys, keys, rendering
+from nerv.operations import keys, rendering
 from nerv.operations.folder import PlatformFolder
 from nerv.operations.secrets import checking, files, private_keys
 from nerv.operations.secrets.git_login import git_login
@@ -203,29 +203,6 @@ async def test_a_hand_edit_stops_a_rotation_before_anything_changes(folder: Plat
     with pytest.raises(ProblemsError):
         await rotate(folder, What.operator)
     assert state(folder) == before
-
-
-async def test_host_keys_of_folder_and_repository_must_agree(folder: PlatformFolder) -> None:
-    path = folder.root / "nixos/keys/nerv-1.pub"
-    path.write_text(host_keys.public_line(host_keys.generate(), "nerv-1") + "\n")
-    with pytest.raises(NervError, match="is not the key in"):
-        await rendering.render(folder)
-    path.write_text("ssh-rsa AAAA\n")
-    with pytest.raises(NervError, match="not an ed25519 public key"):
-        await rendering.render(folder)
-
-
-async def test_the_installer_is_given_the_host_key_for_a_moment(folder: PlatformFolder) -> None:
-    with host_keys.extra_files("home", "nerv-1") as made:
-        assert made.stat().st_mode & 0o777 == 0o700
-        key = made / "etc/ssh/ssh_host_ed25519_key"
-        assert key.read_text() == host_keys.file_of("home", "nerv-1").read_text()
-        assert [key.stat().st_mode & 0o777, key.parent.stat().st_mode & 0o777] == [0o600, 0o755]
-        assert sorted(path.name for path in made.rglob("*") if path.is_file()) == [key.name, f"{key.name}.pub"]
-    assert not made.exists()
-    host_keys.file_of("home", "nerv-1").unlink()
-    with pytest.raises(NervError, match="is not here"), host_keys.extra_files("home", "nerv-1"):
-        pass
 
 
 def _identities(own: private_keys.PrivateKeys) -> list[object]:

@@ -59,14 +59,14 @@ def none() -> PrivateKeys:
 
 def of_user(name: str) -> PrivateKeys:
     """The operator's keys of platform `name`, and those that sops would find for this user. Raises NervError."""
-    found = none()
     operator = keys.folder_for(name) / keys.OPERATOR
+    found = of_file(operator) if operator.is_file() else none()
     configured = os.environ.get("SOPS_AGE_KEY_FILE")
-    for path in (operator, Path(configured) if configured else None, _sops_file()):
-        if path is not None and path.is_file():
-            found += of_file(path)
-    given = os.environ.get("SOPS_AGE_KEY", "")
-    return found + _of_lines(given) if given else found
+    for path in (Path(configured) if configured else None, _sops_file()):
+        if path is not None and os.access(path, os.R_OK) and path.is_file():
+            # keys of other kinds (a plugin's, a card's) may stand there: they are sops's alone
+            found += _of_lines(path.read_text(encoding="utf-8", errors="replace"))
+    return found + _of_lines(os.environ.get("SOPS_AGE_KEY", ""))
 
 
 def of_file(path: Path) -> PrivateKeys:
