@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 from tests.support import apiserver
 from tests.support.flux import install
-from tests.support.foreign import Foreign, foreign
+from tests.support.foreign import Foreign, foreign, obj, put, run
+from tests.support.platforms import SMALL
 
 from nerv.apiserver.identity import ADMIN
 
@@ -93,9 +95,66 @@ async def test_get_shows_any_kind_in_every_form(cluster: Foreign) -> None:
     assert (listed["kind"], len(listed["items"])) == ("List", 1)
 
 
-async def test_hosts_names_the_real_address(cluster: Foreign) -> None:
+async def test_dashboards_are_reached_at_the_real_address_with_the_clusters_authority(cluster: Foreign) -> None:
     done = await cluster.nerv("hosts", code=1)
     assert "the dashboards have no address yet" in done.stderr  # there is no IngressRoute in this cluster
+    await _with_dashboard(cluster)
+    hosts = (await cluster.nerv("hosts")).stdout
+    assert "192.168.1.111 flux.nerv.local\n" in hosts
+    assert f"sudo nerv hosts --apply --kubeconfig {cluster.kubeconfig}" in hosts
+    assert (await cluster.nerv("trust")).stdout.startswith("sudo nerv trust --apply --kubeconfig")
+    kept = cluster.home / "config" / "nerv" / "home" / "dashboards-ca.crt"
+    assert kept.read_text() == apiserver.authority().certificate
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert "https://flux.nerv.local/" in (await cluster.nerv("status", code=1)).stdout
+
+
+async def _with_dashboard(cluster: Foreign) -> None:
+    """A route of Traefik's, and the Secret in which cert-manager keeps the authority."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1alpha1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"kind": "IngressRoute", "listKind": "IngressRouteList", "plural": "ingressroutes"}
+    definition = obj(
+        "apiextensions.k8s.io/v1", "CustomResourceDefinition", "ingressroutes.traefik.io",
+        spec={"group": "traefik.io", "scope": "Namespaced", "names": names, "versions": [version]},
+    )  # fmt: skip
+    await put(cluster.client, definition)
+    route = {"routes": [{"match": "Host(`flux.nerv.local`)", "kind": "Rule"}]}
+    await put(cluster.client, obj("traefik.io/v1alpha1", "IngressRoute", "nerv-system/flux", spec=route))
+    secret = obj("v1", "Secret", "cert-manager/home-ca")
+    encoded = base64.b64encode(apiserver.authority().certificate.encode()).decode()
+    await put(cluster.client, {**secret, "data": {"tls.crt": encoded}})
+
+
+async def test_a_platform_that_was_deployed_is_meant_where_it_does_not_run_and_that_is_said(cluster: Foreign) -> None:
+    folder = cluster.home / "home"
+    folder.mkdir()
+    (folder / "nerv.yaml").write_text(SMALL)
+    kept = cluster.home / "config" / "nerv" / "home" / "kubeconfig"
+    kept.parent.mkdir(parents=True)
+    kept.write_text(cluster.kubeconfig.read_text())
+    done = await run("-C", str(folder), "suspend", "hr/traefik")
+    assert done.stdout == "helmrelease/traefik-system/traefik: suspended\n"
+    assert done.stderr == f"{folder} does not run here; this is the cluster at {cluster.server.url}\n"
+
+
+async def test_a_user_of_one_namespace_sees_that_one(cluster: Foreign) -> None:
+    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}]
+    role = {**obj("rbac.authorization.k8s.io/v1", "Role", "longhorn-system/reader"), "rules": rules}
+    binding = {
+        **obj("rbac.authorization.k8s.io/v1", "RoleBinding", "longhorn-system/reader"),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"},
+        "subjects": [{"kind": "User", "name": "guest", "apiGroup": "rbac.authorization.k8s.io"}],
+    }
+    for each in (role, binding):
+        await put(cluster.client, each)
+    guest = cluster.user("guest")
+    told = (await cluster.nerv("get", "hr", "-n", "longhorn-system", kubeconfig=guest)).stdout
+    assert told.splitlines()[1].split()[:2] == ["longhorn-system", "longhorn"]
+    tree = (await cluster.nerv("tree", "hr/longhorn", "-n", "longhorn-system", kubeconfig=guest)).stdout
+    assert "Pod longhorn-ui-5d9-x7k2p" in tree
+    refused = await cluster.nerv("suspend", "hr/longhorn", "-n", "longhorn-system", code=1, kubeconfig=guest)
+    assert refused.stderr.startswith('nerv: helmreleases.helm.toolkit.fluxcd.io "longhorn" is forbidden: User "guest"')
 
 
 async def test_why_leads_from_the_symptom_to_the_pod(cluster: Foreign) -> None:

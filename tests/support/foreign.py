@@ -7,13 +7,16 @@ wait.
 
 from __future__ import annotations
 
-import sys
+import asyncio
+import io
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from tests.support import apiserver
 from tests.support.flux import install
@@ -22,6 +25,7 @@ from nerv import process
 from nerv.apiserver.identity import ADMIN
 from nerv.apiserver.server import ApiServer
 from nerv.builders.helm import Release, releases
+from nerv.cli import boundary
 from nerv.kube import errors
 from nerv.kube.client import Client
 from nerv.kube.objects import Object
@@ -294,26 +298,33 @@ class Foreign:
 
     async def nerv(self, *arguments: str, code: int = 0, kubeconfig: Path | None = None) -> process.Completed:
         """`nerv ARGUMENTS --kubeconfig ...`, which must end with `code`."""
-        command = [sys.executable, "-m", "nerv", *arguments, "--kubeconfig", str(kubeconfig or self.kubeconfig)]
-        environment = {"HOME": str(self.home), "XDG_CONFIG_HOME": str(self.home / "config")}
-        done = await process.run(command, cwd=self.home, env=environment, check=False, timeout=60)
-        assert done.code == code, f"{done.code}\n{done.stdout}\n{done.stderr}"
-        return done
+        return await run(*arguments, "--kubeconfig", str(kubeconfig or self.kubeconfig), code=code)
 
     def user(self, name: str) -> Path:
         """A kubeconfig of a user who may do nothing but what roles of the test allow."""
         return apiserver.kubeconfig(self.server, self.home, name, ())
 
 
+async def run(*arguments: str, code: int = 0) -> process.Completed:
+    """The command line in this process, on a thread and an event loop of its own; it must end with `code`."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        ended = await asyncio.to_thread(boundary.run, arguments)
+    assert ended == code, f"{ended}\n{out.getvalue()}\n{err.getvalue()}"
+    return process.Completed(ended, out.getvalue(), err.getvalue())
+
+
 @asynccontextmanager
 async def foreign(folder: Path, found: list[Object] | None = None) -> AsyncIterator[Foreign]:
     """The cluster with `found`, by default `everything()`."""
-    async with apiserver.running(folder, serving=apiserver.serving()) as server:
-        client = server.direct(ADMIN)
-        await install(client)
-        for each in everything() if found is None else found:
-            await put(client, each)
-        yield Foreign(server, client, apiserver.kubeconfig(server, folder), folder)
+    places = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder / "config")}
+    with mock.patch.dict(os.environ, places):
+        async with apiserver.running(folder, serving=apiserver.serving()) as server:
+            client = server.direct(ADMIN)
+            await install(client)
+            for each in everything() if found is None else found:
+                await put(client, each)
+            yield Foreign(server, client, apiserver.kubeconfig(server, folder), folder)
 
 
 async def put(client: Client, wanted: Object) -> None:

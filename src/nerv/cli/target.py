@@ -7,6 +7,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from nerv.cli import output
 from nerv.cli.context import Context
 from nerv.cli.output import Format
 from nerv.errors import NervError
@@ -38,7 +39,11 @@ Output: TypeAlias = Annotated[Format, typer.Option("-o", "--output", help="How t
 def chosen(context: typer.Context, kubeconfig: Path | None, kube_context: str | None) -> Target:
     """The cluster that the options mean. Raises NervError when there is none, or more than one to choose from."""
     settings: Context = context.obj
-    return target.choose(kubeconfig, kube_context, settings.directory)
+    found = target.choose(kubeconfig, kube_context, settings.directory)
+    if found.folder and not found.engine:
+        # the same words mean another cluster than a minute ago, when it still ran here: never without saying so
+        output.say(f"{found.folder.root} does not run here; this is the cluster at {found.server}")
+    return found
 
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}

@@ -5,10 +5,12 @@ client = Client(TlsTransport(Access.from_kubeconfig(path)))
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import ssl
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,13 +154,14 @@ class TlsTransport:
             async with self._open().get(self._base + path, headers=self._signed(headers), timeout=endless) as got:
                 if got.status >= 400:
                     raise _failure(got.status, await got.read())
-                rest = b""
-                async for part in got.content.iter_any():
-                    *lines, rest = (rest + part).split(b"\n")
-                    for line in lines:
-                        yield line
-                if rest:
-                    yield rest
+                try:
+                    async with aclosing(_lines(got.content)) as lines:
+                        async for line in lines:
+                            yield line
+                finally:
+                    # an endless answer that is not wanted any more: nobody waits for a farewell over TLS
+                    if got.connection and got.connection.transport:
+                        got.connection.transport.abort()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unreachable(error) from None
 
@@ -167,6 +170,8 @@ class TlsTransport:
         if self._session:
             await self._session.close()
             self._session = None
+            # what was cut off is closed in the loop's next turn
+            await asyncio.sleep(0)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -201,6 +206,16 @@ def _why(error: Exception) -> str:
         return os.strerror(inner.errno).lower()
     text = inner.strerror if isinstance(inner, OSError) and inner.strerror else str(error)
     return text or type(error).__name__
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
+    rest = b""
+    async for part in content.iter_any():
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            yield line
+    if rest:
+        yield rest
 
 
 def _failure(status: int, body: bytes) -> errors.ApiError:
