@@ -184,8 +184,8 @@ def _show(value: object, depth: int) -> str:
     if isinstance(value, Set):
         if is_package(value):
             return f"<package {_show(value.get('name', '?'), depth + 1)}>".replace('"', "")
-        inner = [name if depth else f"{name} = {_show(item, depth + 1)};" for name, item in value.items()]
-        return _listed("{", inner[:_SHOWN_ITEMS], len(inner), "}")
+        # names alone: what stands under them may be secret, and is long
+        return _listed("{", list(value)[:_SHOWN_ITEMS], len(value), "}")
     return "<function>" if isinstance(value, (Closure, Builtin)) else str(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -39,6 +40,8 @@ from nerv.nix.values import (
 
 Names = tuple[str, ...]
 Submodule = Callable[[Names, list[object], list[Definition]], object]
+_TOKEN = re.compile(r"(--[\w-]*token=)[^\s\"]+")
+"""A flag's value that no message shows."""
 _SECRET = ("token", "password", "secret", "passphrase", "key")
 
 
@@ -314,7 +317,9 @@ def is_hidden(path: Names) -> bool:
 
 
 def _shown(path: Names, value: object) -> str:
-    return kind(value) if is_hidden(path) and isinstance(value, str) else coercion.show(value)
+    if is_hidden(path) and not isinstance(value, (bool, int, float)):
+        return kind(value)
+    return _TOKEN.sub(r"\1...", coercion.show(value))
 
 
 def _place(definition: Definition) -> str:

@@ -58,7 +58,7 @@ def name(wanted: Type) -> str:
     if head == "intBetween":
         return f"integer between {rest[0]} and {rest[1]}"
     if head == "strMatching":
-        return f"string that matches {rest[0]}"
+        return f"string that matches {coercion.show(rest[0])}"
     return _NAMES.get(head, str(head))
 
 
