@@ -2,6 +2,8 @@
 
 As root it first installs what single tests need from Debian (Chromium for the browser tests); otherwise those tests
 are left out and named at the end. Arguments are handed on to pytest.
+
+`--engine upstream` runs the end-to-end tests of the real control plane, and builds it first where it is not built.
 """
 
 import os
@@ -20,6 +22,7 @@ CHECKS: tuple[tuple[str, ...], ...] = (
     (str(BIN / "lint-imports"),),
     (str(BIN / "mypy"),),
 )
+END_TO_END = ("tests/e2e/test_main_job.py", "tests/e2e/test_upstream.py")
 # program -> Debian package
 NEEDS = {
     "git": "git",
@@ -73,8 +76,20 @@ def run_checks() -> list[str]:
     return failed
 
 
+def engine_tests(engine: str) -> list[str]:
+    """What pytest runs for one engine, whose programs are built first. Exits when they cannot be."""
+    if engine == "upstream":
+        built = subprocess.run([str(BIN / "python"), "-m", "nerv", "engine", "build", engine], cwd=HERE, check=False)
+        if built.returncode:
+            sys.exit(built.returncode)
+    os.environ["NERV_TEST_ENGINE"] = engine
+    return [*END_TO_END, "-k", engine]
+
+
 def main(arguments: Sequence[str]) -> int:
     begun = time.monotonic()
+    if list(arguments[:1]) == ["--engine"] and len(arguments) > 1:
+        arguments = [*engine_tests(arguments[1]), *arguments[2:]]
     install_needs()
     failed = [] if arguments else run_checks()
     tests = subprocess.run([str(BIN / "python"), "-m", "pytest", *arguments], cwd=HERE, check=False)

@@ -13,7 +13,7 @@ import pytest
 from tests.support import commands
 from tests.support.commands import BIN, Home, eventually
 
-pytestmark = [pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module", params=commands.MACHINES)
@@ -207,7 +207,22 @@ def test_an_unknown_chart_value_is_named_by_the_release(home: Home) -> None:
     assert failed
     assert _condition(home, "hr", "cert-manager", "cert-manager")["reason"] == "UpgradeFailed"
     home.git("revert", "--no-edit", "HEAD")
+    if home.status()["engine"] == "upstream":
+        _help_flux(home)
     eventually(lambda: home.status()["healthy"], "health after the revert")
+
+
+def _help_flux(home: Home) -> None:
+    """What an operator of Flux 2.6 does after such a revert (docs/explanation/engines.md): kustomize-controller looks
+    at no new revision while it waits for health, and helm-controller takes the reverted release for in sync and leaves
+    its failed upgrade standing until it is forced."""
+    home.kubectl("delete", "pod", "-n", "flux-system", "-l", "app=kustomize-controller")
+    eventually(
+        lambda: "noSuchValue" not in str(home.get("hr", "-n", "cert-manager", "cert-manager")["spec"]["values"]),
+        "the reverted values in the release",
+    )
+    asked = [f"reconcile.fluxcd.io/{name}=now" for name in ("requestedAt", "forceAt")]
+    home.kubectl("annotate", "--overwrite", "hr", "-n", "cert-manager", "cert-manager", *asked)
 
 
 def _add_to_apps(home: Home, name: str, text: str) -> None:
@@ -232,7 +247,8 @@ def test_a_plaintext_secret_is_found_before_it_is_pushed(home: Home) -> None:
 
 def test_an_encrypted_secret_where_nothing_decrypts_is_named(home: Home) -> None:
     encrypted = next((home.folder / "secrets").glob("traefik-system-*.sops.yaml")).read_text()
-    _add_to_apps(home, "encrypted.yaml", encrypted)
+    # ciphertext in `data`: that of `stringData` is applied as it is by kustomize-controller 1.6 (docs/explanation)
+    _add_to_apps(home, "encrypted.yaml", encrypted.replace("stringData:", "data:"))
     home.commit("A secret in the wrong folder")
     message = eventually(
         lambda: "SOPS" in (found := _condition(home, "ks", "flux-system", "apps").get("message", "")) and found,

@@ -16,12 +16,21 @@ from typing import Any
 
 import pytest
 
+from nerv.engines.upstream import store
+
 BIN = Path(sys.executable).parent
 PATIENCE = 90.0
+START_PATIENCE = 300.0
 
+_UPSTREAM = store.default()
+NEEDS_UPSTREAM = pytest.mark.skipif(
+    bool(_UPSTREAM.missing()),
+    reason="the upstream engine is not built: left out (`./nerv test --engine upstream` builds it and runs this)",
+)
 MACHINES = (
     pytest.param(("--engine", "embedded", "--network", "namespaces"), id="embedded-namespaces"),
     pytest.param(("--engine", "embedded", "--network", "proxy"), id="embedded-proxy"),
+    pytest.param(("--engine", "upstream", "--network", "namespaces"), id="upstream-namespaces", marks=NEEDS_UPSTREAM),
 )
 """Options of `nerv up`: engine by network driver. The main job is done on each."""
 
@@ -43,6 +52,8 @@ class Home:
             "HOME": str(base),
             "XDG_CONFIG_HOME": str(base / "config"),
             "XDG_RUNTIME_DIR": run,
+            # programs of engines are the user's, built once; nothing else lies there
+            "XDG_DATA_HOME": str(_UPSTREAM.folder.parents[3]),
             "NERV_TEST_FOLDER": str(base),
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         }
@@ -137,7 +148,7 @@ def processes_of(folder: Path) -> list[str]:
 @contextmanager
 def up(home: Home, *options: str) -> Iterator[Home]:
     """A platform running in the background, taken down at the end."""
-    home.nerv("up", str(home.folder), "--detach", "--offline", *options, timeout=180)
+    home.nerv("up", str(home.folder), "--detach", "--offline", *options, timeout=START_PATIENCE)
     try:
         yield home
     finally:

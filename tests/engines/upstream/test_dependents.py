@@ -16,14 +16,18 @@ from nerv.engines.upstream.dependents import KUSTOMIZATIONS, REQUESTED_AT
 from nerv.kube.client import Client
 from nerv.kube.objects import Object
 
+WAITS = "DependencyNotReady"
 
-def _kustomization(name: str, *, on: list[Object] | None = None, ready: str = "False", **spec: object) -> Object:
+
+def _kustomization(
+    name: str, *, on: list[Object] | None = None, ready: str = "False", why: str = WAITS, **spec: object
+) -> Object:
     return {
         "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
         "kind": "Kustomization",
         "metadata": {"name": name, "namespace": "flux-system", "generation": 1},
         "spec": {"dependsOn": on or [], **spec},
-        "status": {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": ready}]},
+        "status": {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": ready, "reason": why}]},
     }
 
 
@@ -38,11 +42,23 @@ def test_only_those_that_name_it_and_wait_are_asked() -> None:
         _kustomization("waits", on=[{"name": "apps"}]),
         _kustomization("by-namespace", on=[{"name": "apps", "namespace": "flux-system"}]),
         _kustomization("elsewhere", on=[{"name": "apps", "namespace": "other"}]),
-        _kustomization("done", on=[{"name": "apps"}], ready="True"),
+        _kustomization("done", on=[{"name": "apps"}], ready="True", why="ReconciliationSucceeded"),
+        _kustomization("at-work", on=[{"name": "apps"}], ready="Unknown", why="Progressing"),
         _kustomization("suspended", on=[{"name": "apps"}], suspend=True),
         _kustomization("alone"),
         {**_kustomization("other-kind", on=[{"name": "apps"}]), "kind": "HelmRelease"},
     ) == ["waits", "by-namespace"]
+
+
+def test_one_that_looked_a_moment_too_early_waits_in_vain() -> None:
+    apps, other = _kustomization("apps", ready="True", why=""), _kustomization("other", ready="True", why="")
+    late = _kustomization("late", on=[{"name": "apps"}, {"name": "other"}])
+    assert dependents.in_vain(late, (apps, other, late))
+    assert not dependents.in_vain(late, (apps, late))
+    stale = {**other, "status": {**other["status"], "observedGeneration": 0}}
+    assert not dependents.in_vain(late, (apps, stale, late))
+    working = _kustomization("late", on=[{"name": "apps"}], ready="Unknown", why="Progressing")
+    assert not dependents.in_vain(working, (apps, working))
 
 
 async def test_turning_ready_asks_them_the_standard_way(tmp_path: Path) -> None:
@@ -77,7 +93,7 @@ async def _write(client: Client, name: str, ready: str) -> None:
     condition = {
         "type": "Ready",
         "status": ready,
-        "reason": "Test",
+        "reason": "ReconciliationSucceeded" if ready == "True" else WAITS,
         "message": "",
         "lastTransitionTime": "2026-01-01T00:00:00Z",
     }

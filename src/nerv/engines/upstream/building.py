@@ -26,7 +26,7 @@ from nerv.engines.upstream.store import Built, Store, remove_tree
 from nerv.engines.upstream.toolchain import Toolchain
 from nerv.errors import NervError, ProcessError
 
-FREE_GIGABYTES = 12
+FREE_GIGABYTES = 15
 """What a whole build takes at its height (docs/explanation/engines.md), with some room."""
 _GIGABYTE = 1 << 30
 _FROM = "or take programs that you have: `nerv engine build upstream --from DIR`"

@@ -1,8 +1,9 @@
 """Flux's controllers look again every 30 s whether a dependency is ready; here they are asked to at once.
 
-When a Kustomization or HelmRelease turns Ready, those that name it in `dependsOn` and are not Ready get the standard
-request (`reconcile.fluxcd.io/requestedAt`), as `flux reconcile` sends it. What is seen is what Flux itself would do
-somewhat later.
+When a Kustomization or HelmRelease turns Ready, those that name it in `dependsOn` and say that they wait for a
+dependency get the standard request (`reconcile.fluxcd.io/requestedAt`), as `flux reconcile` sends it. So does one that
+begins to say so a moment after its dependencies have turned Ready. What is seen is what Flux itself would do somewhat
+later.
 """
 
 from __future__ import annotations
@@ -20,20 +21,33 @@ from nerv.kube.resources import Resource
 
 KUSTOMIZATIONS = Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomization")
 HELM_RELEASES = Resource("helm.toolkit.fluxcd.io", "v2", "helmreleases", "HelmRelease")
+_WAITS = "DependencyNotReady"
 REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"
 
 
 def waiting(dependency: Object, everything: Iterable[Object]) -> Iterator[Object]:
-    """Those of the kind that depend on the object and are neither Ready nor suspended."""
-    kind, namespace, name = dependency["kind"], objects.namespace(dependency), objects.name(dependency)
+    """Those of the kind that depend on the object and wait for it."""
+    key = (objects.namespace(dependency), objects.name(dependency))
     for each in everything:
-        spec = each.get("spec") or {}
-        named = any(
-            part["name"] == name and part.get("namespace", objects.namespace(each)) == namespace
-            for part in spec.get("dependsOn") or []
-        )
-        if named and each["kind"] == kind and not spec.get("suspend") and not objects.is_true(each, "Ready"):
+        if each["kind"] == dependency["kind"] and _waits(each) and key in _dependencies(each):
             yield each
+
+
+def in_vain(dependent: Object, everything: Iterable[Object]) -> bool:
+    """Whether it waits although all of its dependencies are Ready: they turned so while it was looking."""
+    current = {(objects.namespace(each), objects.name(each)) for each in everything if _is_current(each)}
+    return _waits(dependent) and set(_dependencies(dependent)) <= current
+
+
+def _dependencies(obj: Object) -> list[tuple[str, str]]:
+    own = objects.namespace(obj)
+    return [(part.get("namespace") or own, part["name"]) for part in (obj.get("spec") or {}).get("dependsOn") or []]
+
+
+def _waits(obj: Object) -> bool:
+    """One that is at work already would only do its work twice."""
+    ready = objects.condition(obj, "Ready") or {}
+    return ready.get("reason") == _WAITS and not (obj.get("spec") or {}).get("suspend")
 
 
 def controller(client: Client, informers: Informers) -> Controller:
@@ -53,12 +67,15 @@ def controller(client: Client, informers: Informers) -> Controller:
 
 
 def _watch(informer: Informer) -> Watch:
-    def turned_ready(old: Object | None, new: Object | None) -> Iterable[Key]:
-        if old is None or new is None or not _became_ready(old, new):
+    def changed(old: Object | None, new: Object | None) -> Iterable[Key]:
+        if old is None or new is None:
             return ()
-        return [Key(objects.namespace(o), f"{o['kind']}/{objects.name(o)}") for o in waiting(new, informer.list())]
+        found = list(waiting(new, informer.list())) if _became_ready(old, new) else []
+        if not _waits(old) and in_vain(new, informer.list()):
+            found.append(new)
+        return [Key(objects.namespace(each), f"{each['kind']}/{objects.name(each)}") for each in found]
 
-    return Watch(informer, turned_ready, required=False)
+    return Watch(informer, changed, required=False)
 
 
 def _became_ready(old: Object, new: Object) -> bool:

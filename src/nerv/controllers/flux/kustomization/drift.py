@@ -12,6 +12,7 @@ from nerv.kube.errors import ApiError, Conflict, Invalid, NoMatch, NotFound
 from nerv.kube.objects import Object
 
 GROUP = "kustomize.toolkit.fluxcd.io"
+_SECRET_FIELDS = ("apiVersion", "kind", "metadata", "immutable", "data", "type")
 _IMMUTABLE = re.compile(r"is\simmutable|immutable\sfield")
 
 
@@ -27,11 +28,32 @@ def normalize(obj: Object, labels: Mapping[str, str], annotations: Mapping[str, 
     for field, added in (("labels", labels), ("annotations", annotations)):
         if added:
             metadata[field] = {**(metadata.get(field) or {}), **added}
-    if objects.kind(obj) == "Secret" and objects.api_version(obj) == "v1" and result.get("stringData"):
-        texts = result.pop("stringData")
-        encoded = {key: base64.b64encode(str(value).encode()).decode() for key, value in texts.items()}
-        result["data"] = {**(result.get("data") or {}), **encoded}
+    if objects.kind(obj) == "Secret" and objects.api_version(obj) == "v1":
+        return _typed_secret(result)
     return result
+
+
+def _typed_secret(secret: Object) -> Object:
+    """As Go's type of a Secret has it: `stringData` in `data`, and what the type does not know is lost.
+
+    So is `sops`: kustomize-controller 1.6 applies the ciphertext of an encrypted `stringData`, and refuses that of
+    `data` alone, which is no base64 and keeps the Secret from becoming typed at all. Shown with the real one.
+    """
+    if not all(_is_base64(value) for value in (secret.get("data") or {}).values()):
+        return secret
+    texts = secret.pop("stringData", None) or {}
+    encoded = {key: base64.b64encode(str(value).encode()).decode() for key, value in texts.items()}
+    if encoded:
+        secret["data"] = {**(secret.get("data") or {}), **encoded}
+    return {key: value for key, value in secret.items() if key in _SECRET_FIELDS}
+
+
+def _is_base64(value: Any) -> bool:
+    try:
+        base64.b64decode(str(value or ""), validate=True)
+    except ValueError:
+        return False
+    return True
 
 
 def _drop_authority(definition: Object) -> None:
