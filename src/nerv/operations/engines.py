@@ -64,6 +64,17 @@ def create(name: str) -> Engine:
     return UpstreamEngine() if name == UPSTREAM else EmbeddedEngine()
 
 
+def check(engine: Engine, driver: str) -> None:
+    """Raise NervError when the engine cannot run here, or not with that driver of the network."""
+    if engine.name == UPSTREAM and driver != "namespaces":
+        raise NervError(
+            f"engine {UPSTREAM} needs network driver `namespaces`, and this platform has `{driver}`: "
+            "Flux's controllers all listen at the same ports",
+            "`--network namespaces`, where user namespaces are allowed, or `--engine embedded`",
+        )
+    engine.check()
+
+
 def remember(folder: PlatformFolder, name: str) -> None:
     """What `up` without `--engine` runs from now on."""
     folders.write_private(folder.engine_file, f"{name}\n")
@@ -106,15 +117,6 @@ def program_versions() -> list[ProgramVersion]:
             )
         )
     return rows
-
-
-def differences() -> tuple[str, ...]:
-    """Programs of the upstream engine whose version is not the one of the image they stand for."""
-    return tuple(
-        f"{row.program} {row.version} for {row.pinned}"
-        for row in program_versions()
-        if row.engine == UPSTREAM and row.differs
-    )
 
 
 async def build(name: str, given: Path | None, report: Report, say: building.Say) -> Store:

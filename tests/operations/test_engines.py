@@ -1,0 +1,85 @@
+"""Which engine a platform runs on, and what is said of the programs of the upstream one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nerv.engines.upstream import catalog, store
+from nerv.errors import NervError
+from nerv.operations import engines
+from nerv.operations import folder as folders
+from nerv.operations.folder import PlatformFolder
+
+
+@pytest.fixture
+def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlatformFolder:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    (tmp_path / "home").mkdir()
+    return PlatformFolder(tmp_path / "home")
+
+
+def _build(*names: str) -> None:
+    into = store.default()
+    into.folder.mkdir(parents=True, exist_ok=True)
+    for source in catalog.SOURCES:
+        if source.program in names:
+            made = into.folder / "made"
+            made.write_text(source.program)
+            into.add(source.program, made, version=source.version, origin="test", toolchain="go1.26", seconds=1)
+
+
+def test_the_engine_is_remembered_until_another_is_asked_for(platform: PlatformFolder) -> None:
+    assert engines.chosen(platform, None) == "embedded"
+    engines.remember(platform, "upstream")
+    assert engines.chosen(platform, None) == "upstream"
+    assert engines.chosen(platform, "embedded") == "embedded"
+    assert platform.engine_file.stat().st_mode & 0o777 == 0o600
+    platform.engine_file.write_text("of a later NERV")
+    assert engines.chosen(platform, None) == "embedded"
+    with pytest.raises(NervError, match="there is no engine 'real'") as caught:
+        engines.chosen(platform, "real")
+    assert caught.value.hint == "engines: embedded, upstream"
+
+
+def test_an_engine_that_cannot_run_says_why(platform: PlatformFolder) -> None:
+    upstream = engines.create("upstream")
+    with pytest.raises(NervError, match="not built"):
+        engines.check(upstream, "namespaces")
+    _build(*catalog.PROGRAMS)
+    engines.check(upstream, "namespaces")
+    with pytest.raises(NervError, match="needs network driver `namespaces`, and this platform has `proxy`"):
+        engines.check(upstream, "proxy")
+    engines.check(engines.create("embedded"), "proxy")
+
+
+def test_what_is_there_and_what_is_missing(platform: PlatformFolder) -> None:
+    assert [state.ready for state in engines.overview()] == [True, False]
+    _build("etcd")
+    missing = engines.overview()[1]
+    assert not missing.ready
+    assert missing.detail.startswith("not built: kube-apiserver, ")
+    _build(*catalog.PROGRAMS)
+    assert [state.ready for state in engines.overview()] == [True, True]
+
+
+def test_versions_that_are_not_the_pinned_ones_are_told(platform: PlatformFolder) -> None:
+    _build(*catalog.PROGRAMS)
+    rows = {row.program: row for row in engines.program_versions() if row.engine == "upstream"}
+    assert (rows["source-controller"].pinned, rows["source-controller"].differs) == ("v1.6.0", True)
+    assert not rows["kustomize-controller"].differs
+    assert (rows["kube-apiserver"].pinned, rows["kube-apiserver"].differs) == ("v1.31", False)
+    assert (rows["etcd"].pinned, rows["etcd"].differs) == ("", False)
+
+
+def test_removing_frees_what_was_built(
+    platform: PlatformFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(folders, "run_base", lambda: tmp_path / "run")
+    assert engines.remove("upstream") == 0
+    _build("etcd")
+    assert engines.remove("upstream") > 0
+    assert not store.default().folder.exists()
+    with pytest.raises(NervError, match="engine embedded is part of NERV and cannot be removed"):
+        engines.remove("embedded")
