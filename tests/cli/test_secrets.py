@@ -82,12 +82,14 @@ def test_edit_opens_the_users_editor(
     editor.write_text('#!/bin/sh\nsed -i "s/^k3s-token: .*/k3s-token: edited/" "$1"\n')
     editor.chmod(0o755)
     monkeypatch.setenv("EDITOR", str(editor))
-    nerv(capsys, "edit", SERVERS)
+    out, err = nerv(capsys, "edit", SERVERS)
+    assert out == f"wrote {SERVERS}\n"
+    assert "`nerv deploy --update` every server" in err
     assert "edited" not in (home / SERVERS).read_text()
     assert nerv(capsys, "show", SERVERS, "k3s-token")[0] == "edited"
     # the second time it changes nothing, which is no failure
     before = (home / SERVERS).read_text()
-    nerv(capsys, "edit", SERVERS)
+    assert nerv(capsys, "edit", SERVERS)[0] == ""
     assert (home / SERVERS).read_text() == before
 
 

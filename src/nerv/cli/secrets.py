@@ -27,6 +27,7 @@ from nerv.operations.secrets import (
     recipients,
     recovery,
     rotation,
+    steps,
 )
 from nerv.operations.secrets.private_keys import PrivateKeys
 from nerv.operations.secrets.readers import Matrix
@@ -93,7 +94,13 @@ def edit(
 ) -> int:
     """Open an encrypted file in $EDITOR; it is encrypted again when the editor ends."""
     folder = _folder(context)
-    return sops.edit(folder.root, rendering.relative(folder.root, file), _own(folder).environment)
+    path = rendering.relative(folder.root, file)
+    before = _text(folder.root / path)
+    code = sops.edit(folder.root, path, _own(folder).environment)
+    if _text(folder.root / path) != before:
+        _wrote([path])
+        _steps(["commit and push what changed", *steps.edited(path)])
+    return code
 
 
 @app.command()
@@ -181,12 +188,12 @@ def recover(
         _say(f"{lost} cannot be read by anyone here and is left as it is")
     if done.made_anew:
         _say(f"contents are new: {', '.join(done.made_anew)}; machines that run have the old ones")
-    steps = ["commit and push what changed", f"back up {keys.folder_of(folder.root)}"]
+    following = ["commit and push what changed", f"back up {keys.folder_of(folder.root)}"]
     if done.new_flux_key or done.made_anew:
-        steps.append("`nerv deploy --update --all`: machines get what is new")
+        following.append("`nerv deploy --update --all`: machines get what is new")
     if done.new_password:
-        steps.append("the dashboards have a new password when Flux has applied it")
-    _steps(steps)
+        following.append("the dashboards have a new password when Flux has applied it")
+    _steps(following)
 
 
 @app.command()
@@ -227,6 +234,10 @@ def _own(folder: PlatformFolder) -> PrivateKeys:
     return found
 
 
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
 def _token() -> str:
     if sys.stdin.isatty():
         return str(typer.prompt("new token", hide_input=True, err=True))
@@ -248,8 +259,8 @@ def _wrote(paths: Iterable[str]) -> None:
     sys.stdout.flush()
 
 
-def _steps(steps: Sequence[str]) -> None:
-    for number, step in enumerate(steps, 1):
+def _steps(following: Sequence[str]) -> None:
+    for number, step in enumerate(following, 1):
         _say(f"{number}. {step}")
 
 

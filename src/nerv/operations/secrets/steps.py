@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nerv.components.catalog import Platform
 from nerv.platform.models import Node
-from nerv.rendering.secrets import SERVERS_FILE
+from nerv.rendering.secrets import AGENTS_FILE, SERVERS_FILE
 
 _PUSH = "commit and push what changed"
 
@@ -89,6 +89,14 @@ def certificates(platform: Platform) -> tuple[str, ...]:
         f"on machines: `k3s certificate rotate` with K3s stopped, in this order: {_names(platform.spec.nodes)}",
         "certificates of dashboards are cert-manager's, which renews them by itself",
     )
+
+
+def edited(path: str) -> tuple[str, ...]:
+    """After a change by hand: what machines read reaches them by an update, the rest is Flux's."""
+    if path in (SERVERS_FILE, AGENTS_FILE):
+        role = "server" if path == SERVERS_FILE else "agent"
+        return (f"`nerv deploy --update` every {role}: services that read what changed restart",)
+    return ()
 
 
 def _names(nodes: tuple[Node, ...]) -> str:
