@@ -167,17 +167,33 @@ def test_a_push_reaches_flux_through_the_webhook(tmp_path: Path, hub: Hub) -> No
         assert "nothing to do" in _bootstrap(home, hub)
         assert hub.writes == []
 
-        (home.folder / "apps" / "extra.yaml").write_text(
-            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: extra, namespace: default}\n"
-        )
-        kustomization = home.folder / "apps" / "kustomization.yaml"
-        kustomization.write_text(kustomization.read_text().replace("resources:\n", "resources:\n- extra.yaml\n"))
+        (home.folder / "notes.md").write_text("Something new\n")
         home.commit("One more")
-        access = Access(username="you", password=TOKEN, authorities=hub.ca.certificate)
-        with access.prepared(url) as environment:
-            process.run_sync(["git", "-C", str(home.folder), "push", "-q", url, "main"], env=environment)
-        eventually(lambda: home.kubectl("get", "configmap", "extra", code=None), "what was pushed")
+        head = home.git("rev-parse", "main").strip()
+        _push(home, hub, url)
+        eventually(lambda: _fetched(home) == f"main@sha1:{head}", "what was pushed")
         assert [each["status"] for each in repository.deliveries if each["event"] == "push"] == ["OK"]
+
+        # another token is another path: Flux hears of it by the old one, GitHub by the next run
+        home.nerv("secrets", "rotate", "webhook")
+        home.commit("Another token")
+        _push(home, hub, url)
+        said = _bootstrap(home, hub)
+        assert "update the webhook" in said
+        assert "the webhook arrives" in said
+        (moved,) = repository.hooks
+        assert not moved["config"]["url"].endswith(path)
+
+
+def _fetched(home: Home) -> str:
+    source = home.get("gitrepository", "-n", "flux-system", "flux-system")
+    return str(source["status"]["artifact"]["revision"])
+
+
+def _push(home: Home, hub: Hub, url: str) -> None:
+    access = Access(username="you", password=TOKEN, authorities=hub.ca.certificate)
+    with access.prepared(url) as environment:
+        process.run_sync(["git", "-C", str(home.folder), "push", "-q", url, "main"], env=environment)
 
 
 def test_an_ssh_url_runs_here_unchanged(tmp_path: Path) -> None:

@@ -153,6 +153,23 @@ async def test_the_dashboards_password(folder: PlatformFolder) -> None:
     clean(folder)
 
 
+async def test_the_webhooks_token(folder: PlatformFolder) -> None:
+    with pytest.raises(NervError, match="the platform has no webhook"):
+        await rotate(folder, What.webhook)
+    text = folder.definition.read_text()
+    folder.definition.write_text(text.replace("  components:\n", "  components:\n    flux: {webhook: true}\n"))
+    await rendering.render(folder)
+    path = "secrets/flux-system-webhook-token.sops.yaml"
+    before = secrets.clear(folder.root, path)["stringData"]["token"]
+    done = await rotate(folder, What.webhook)
+    assert done.written == (path,)
+    assert "nerv bootstrap github" in done.next[1]
+    after = secrets.clear(folder.root, path)["stringData"]["token"]
+    assert after != before
+    assert len(after) >= 32
+    clean(folder)
+
+
 async def test_the_login_to_the_repository(folder: PlatformFolder) -> None:
     before = git_login(folder)
     done = await rotate(folder, What.git_login)

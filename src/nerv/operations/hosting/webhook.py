@@ -35,13 +35,14 @@ async def install(desk: Desk, request: Request, place: Place) -> None:
     token = _token(request)
     base = (request.options.webhook_url or f"https://{request.platform.host(webhook.LABEL)}").rstrip("/")
     path = webhook.PATH + hashlib.sha256(f"{token}{webhook.RECEIVER}{NAMESPACE}".encode()).hexdigest()
+    before = len(desk.journal.changes)
     number = await hosted.make_webhook(place, f"{base}{path}", token)
     if number is None or desk.journal.dry_run:
         return
     if desk.client is None:
         desk.journal.say("the webhook is verified when Flux runs: run the same command again then")
         return
-    if await hosted.has_arrived(place, number):
+    if len(desk.journal.changes) == before and await hosted.has_arrived(place, number):
         desk.journal.say("the webhook has arrived before")
         return
     problem = await _not_ready(desk.client, path, request.options.timeout)

@@ -42,6 +42,7 @@ class What(enum.StrEnum):
     k3s_agent_token = "k3s-agent-token"
     dashboards = "dashboards"
     git_login = "git-login"
+    webhook = "webhook"
     certificates = "certificates"
 
 
@@ -164,6 +165,14 @@ async def _dashboards(request: Request) -> Rotated:
     return Rotated(written, (path,), steps.dashboards(request.platform))
 
 
+async def _webhook(request: Request) -> Rotated:
+    made = {file.path: contents.webhook(file) for file in secrets.webhook(request.platform)}
+    if not made:
+        raise NervError("the platform has no webhook", "`spec.components.flux.webhook: true` asks for one")
+    written = await _write(request, request.public, Change(contents=made))
+    return Rotated(written, next=steps.webhook(request.platform))
+
+
 async def _git_login(request: Request) -> Rotated:
     deploy_key = not needs_token(request.folder)
     if not deploy_key and not request.token:
@@ -190,6 +199,7 @@ _ROTATIONS: Mapping[What, Callable[[Request], Awaitable[Rotated]]] = {
     What.k3s_token: _k3s_token,
     What.k3s_agent_token: _k3s_agent_token,
     What.dashboards: _dashboards,
+    What.webhook: _webhook,
     What.git_login: _git_login,
     What.certificates: _certificates,
 }

@@ -70,6 +70,11 @@ def dashboards(_platform: Platform) -> tuple[str, ...]:
     return (f"{_PUSH}: the old password works until Flux has applied it",)
 
 
+def webhook(_platform: Platform) -> tuple[str, ...]:
+    """Nothing restarts: notification-controller follows the Secret within the Receiver's interval."""
+    return (_PUSH, "`nerv bootstrap github`: GitHub is told of the new path and token")
+
+
 def git_login(platform: Platform) -> tuple[str, ...]:
     """Nothing restarts: source-controller reads the login at every fetch."""
     repository, first = platform.spec.repository, platform.spec.servers[0].name
