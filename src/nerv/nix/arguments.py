@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nerv.nix.values import EvaluationError, Set, force, kind
+from nerv.nix.values import Absent, EvaluationError, Partial, Set, force, kind
 
 
 def text(value: object) -> str:
@@ -60,6 +60,19 @@ def texts(value: object) -> list[str]:
 
 def member(values: Set, name: str) -> object:
     """A value of a set that must be there. Raises EvaluationError."""
-    if name not in values:
-        raise EvaluationError(f"attribute `{name}` is missing")
-    return values[name]
+    if name in values:
+        return values[name]
+    if isinstance(values, Partial):
+        return values.missing(name)
+    raise EvaluationError(f"attribute `{name}` is missing")
+
+
+def has(values: Set, name: str) -> bool:
+    """Whether a set has a name. Raises NotModelled where that is not known."""
+    if name in values or not isinstance(values, Partial):
+        return name in values
+    try:
+        values.missing(name)
+    except Absent:
+        return False
+    return True

@@ -13,6 +13,7 @@ from nerv.nix.values import (
     Closure,
     EvaluationError,
     NotModelled,
+    Partial,
     Path,
     Set,
     Thunk,
@@ -63,6 +64,8 @@ def _of_set(value: Set) -> str:
         return interpolated(apply(value["__toString"], value))
     if "outPath" in value:
         return interpolated(value["outPath"])
+    if isinstance(value, Partial):
+        raise NotModelled("a text of something that is known in part")
     raise EvaluationError("a set cannot be made part of a string")
 
 

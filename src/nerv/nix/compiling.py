@@ -32,6 +32,7 @@ from nerv.nix.expressions import Path as PathLiteral
 from nerv.nix.names import WITH, Environment, Scope, dynamic, fixed, missing, of_partial
 from nerv.nix.source import Source
 from nerv.nix.values import (
+    Absent,
     Builtin,
     Closure,
     Code,
@@ -151,7 +152,12 @@ class Compiler:
                         error.place = error.place or place
                         raise
                 elif isinstance(value, Partial):
-                    value = of_partial(value, text, place)
+                    try:
+                        value = of_partial(value, text, place)
+                    except Absent:
+                        if default:
+                            return default(env)
+                        raise
                 elif default:
                     return default(env)
                 else:
@@ -170,7 +176,10 @@ class Compiler:
                 text = name(env)
                 value = force(value)
                 if isinstance(value, Partial) and text not in value:
-                    value = of_partial(value, text, None)
+                    try:
+                        value = of_partial(value, text, None)
+                    except Absent:
+                        return False
                 elif isinstance(value, Set) and text in value:
                     value = value[text]
                 else:

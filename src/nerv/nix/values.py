@@ -33,6 +33,10 @@ class NotModelled(EvaluationError):
     """What cannot be evaluated here (network, builds, foreign flakes); nothing is said about whether it is right."""
 
 
+class Absent(EvaluationError):
+    """A name that a set surely does not have, though it is known in part."""
+
+
 class Thunk:
     """A value that is computed when it is asked for, once."""
 
@@ -96,7 +100,7 @@ class Partial(Set):
     __slots__ = ()
 
     def missing(self, name: str) -> object:
-        """What stands for a name that is not in it. Raises NotModelled where nothing can."""
+        """What stands for a name that is not in it. Raises NotModelled where nothing can, Absent where none may be."""
         raise NotModelled(f"`{name}` is not known offline")
 
 

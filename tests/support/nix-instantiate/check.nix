@@ -12,8 +12,8 @@ let
   inputs = {
     self = { outPath = toString flake; };
     nixpkgs = { lib = lib // { inherit nixosSystem; }; legacyPackages = lib.genAttrs [ "x86_64-linux" "aarch64-linux" ] (system: pkgs); outPath = "/unmodelled/nixpkgs"; };
-    disko = { nixosModules = { disko = empty; default = empty; }; };
-    sops-nix = { nixosModules = { sops = empty; default = empty; }; };
+    disko = { outPath = "/unmodelled/disko"; nixosModules = { disko = empty; default = empty; }; };
+    sops-nix = { outPath = "/unmodelled/sops-nix"; nixosModules = { sops = empty; default = empty; }; };
   };
   hosts = ((import (flake + "/flake.nix")).outputs inputs).nixosConfigurations;
   root = dirOf (toString flake) + "/";

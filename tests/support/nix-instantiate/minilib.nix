@@ -232,6 +232,7 @@ let
     mapAttrs' = f: s: listToAttrs (map (n: f n s.${n}) (attrNames s));
     mapAttrsToList = f: s: map (n: f n s.${n}) (attrNames s);
     filterAttrs = f: s: removeAttrs s (filter (n: !(f n s.${n})) (attrNames s));
+    hasAttrByPath = p: s: p == [ ] || (isAttrs s && s ? ${head p} && lib.hasAttrByPath (tail p) s.${head p});
     optional = c: x: if c then [ x ] else [ ];
     optionals = c: l: if c then l else [ ];
     optionalString = c: s: if c then s else "";

@@ -14,7 +14,7 @@ from nerv.checks.nixos.report import Report
 from nerv.errors import Problem, ProblemsError, Severity
 from nerv.nix import library
 from nerv.nix.arguments import attributes, items, member, text
-from nerv.nix.coercion import ROOT
+from nerv.nix.coercion import ROOT, store_path
 from nerv.nix.evaluate import IMPORTED, Evaluator, deep
 from nerv.nix.functions import function
 from nerv.nix.values import EvaluationError, NotModelled, Partial, Set, apply, force, later
@@ -185,11 +185,12 @@ class _Reading:
                     IMPORTED: function("import", self._imported),
                 }
             )
+        known: dict[str, object] = {}
         if name in _KNOWN_INPUTS:
             empty = Set({"_file": f"flake input {name}", "config": Set()})
             short = name.removesuffix("-nix")
-            return Unmodelled(f"flake input {name}", {"nixosModules": Set({short: empty, "default": empty})})
-        return Unmodelled(f"flake input {name}")
+            known = {"nixosModules": Set({short: empty, "default": empty})}
+        return Unmodelled(f"flake input {name}", {"outPath": store_path(name, "input"), **known})
 
     def _all_packages(self) -> Set:
         return Set({s: later(partial(self._packages, s)) for s in ("x86_64-linux", "aarch64-linux")})

@@ -25,6 +25,7 @@ from nerv.checks.nixos.types import Type
 from nerv.nix import coercion
 from nerv.nix.builtins.control import force_all
 from nerv.nix.values import (
+    Absent,
     EvaluationError,
     NotModelled,
     Partial,
@@ -58,7 +59,7 @@ class Filled(Partial):
     def missing(self, name: str) -> object:
         if ".".join(self.path) in options.PARTIAL and not options.known_elsewhere((*self.path, name), {"c": self}):
             near = options.close(name, {"c": self})
-            raise EvaluationError(f"attribute `{name}` is missing" + (f"; did you mean `{near}`?" if near else ""))
+            raise Absent(f"attribute `{name}` is missing" + (f"; did you mean `{near}`?" if near else ""))
         return _unmodelled((*self.path, name))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nerv.nix.arguments import attributes, items, member, text, texts
+from nerv.nix.arguments import attributes, has, items, member, text, texts
 from nerv.nix.functions import delayed
 from nerv.nix.values import (
     Closure,
@@ -35,7 +35,7 @@ def get_attr(name: object, values: object) -> object:
 
 
 def has_attr(name: object, values: object) -> object:
-    return text(name) in attributes(values)
+    return has(attributes(values), text(name))
 
 
 def remove_attrs(values: object, names: object) -> object:

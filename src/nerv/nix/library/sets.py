@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-from nerv.nix.arguments import attributes, boolean, items, member, text, texts
+from nerv.nix.arguments import attributes, boolean, has, items, member, text, texts
 from nerv.nix.builtins import sets as builtin_sets
 from nerv.nix.functions import delayed
 from nerv.nix.library import lists
@@ -66,9 +66,9 @@ def _map_attrs_recursive(mapped: object, values: object, path: list[object] | No
 def _attr_by_path(path: object, default: object, values: object) -> object:
     found = force(values)
     for name in texts(path):
-        if not isinstance(found, Set) or name not in found:
+        if not isinstance(found, Set) or not has(found, name):
             return force(default)
-        found = force(found[name])
+        found = force(member(found, name))
     return found
 
 
