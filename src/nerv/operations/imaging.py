@@ -21,6 +21,8 @@ ARCHIVE = "nerv-console.tar.gz"
 _TARGET = f"/var/lib/rancher/k3s/agent/images/{ARCHIVE}"
 # What the machine has; beside the archives K3s would take it for one.
 _MARK = "/var/lib/nerv/console-image"
+# K3s unpacks archives itself, containerd's own client takes plain ones.
+_IMPORT = f"gzip --decompress --stdout {_TARGET} | k3s ctr images import -"
 _SECONDS = 900.0
 
 
@@ -57,7 +59,7 @@ def _step(machine: Machine) -> Step:
         (
             f"nerv image {archive}",
             f"{machine.ssh} 'mkdir -p {Path(_TARGET).parent} && cat > {_TARGET}' < {archive}",
-            f"{machine.ssh} k3s ctr images import {_TARGET}",
+            f"{machine.ssh} '{_IMPORT}'",
         ),
         partial(_run, machine),
         partial(_is_there, machine),
@@ -74,7 +76,7 @@ async def _run(machine: Machine) -> None:
     archive = await made(machine.folder)
     async with machine.remote() as remote:
         await remote.put(archive, _TARGET, timeout=_SECONDS)
-        await remote.run(f"k3s ctr images import {_TARGET}", timeout=_SECONDS)
+        await remote.run(_IMPORT, timeout=_SECONDS)
         await remote.run(f"mkdir -p {Path(_MARK).parent} && cat > {_MARK}", input=f"{console_image.sources()}\n")
 
 

@@ -40,7 +40,7 @@ until .nerv/deploy/server-2/bin/ssh root@10.20.0.12 true; do sleep 5; done
 # 9. image: bring the image of NERV's console, made out of this checkout
 nerv image .nerv/images/nerv-console.tar.gz
 .nerv/deploy/server-2/bin/ssh root@10.20.0.12 'mkdir -p /var/lib/rancher/k3s/agent/images && cat > /var/lib/rancher/k3s/agent/images/nerv-console.tar.gz' < .nerv/images/nerv-console.tar.gz
-.nerv/deploy/server-2/bin/ssh root@10.20.0.12 k3s ctr images import /var/lib/rancher/k3s/agent/images/nerv-console.tar.gz
+.nerv/deploy/server-2/bin/ssh root@10.20.0.12 'gzip --decompress --stdout /var/lib/rancher/k3s/agent/images/nerv-console.tar.gz | k3s ctr images import -'
 
 # 10. kubeconfig: fetch the cluster's kubeconfig to /home/you/.config/nerv/many-nodes/kubeconfig (0600)
 .nerv/deploy/server-2/bin/ssh root@10.20.0.12 cat /etc/rancher/k3s/k3s.yaml | sed 's/127.0.0.1/10.20.0.10/; s/: default$/: many-nodes/' > /home/you/.config/nerv/many-nodes/kubeconfig

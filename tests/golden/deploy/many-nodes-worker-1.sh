@@ -40,7 +40,7 @@ until .nerv/deploy/worker-1/bin/ssh root@10.20.0.21 true; do sleep 5; done
 # 9. image: bring the image of NERV's console, made out of this checkout
 nerv image .nerv/images/nerv-console.tar.gz
 .nerv/deploy/worker-1/bin/ssh root@10.20.0.21 'mkdir -p /var/lib/rancher/k3s/agent/images && cat > /var/lib/rancher/k3s/agent/images/nerv-console.tar.gz' < .nerv/images/nerv-console.tar.gz
-.nerv/deploy/worker-1/bin/ssh root@10.20.0.21 k3s ctr images import /var/lib/rancher/k3s/agent/images/nerv-console.tar.gz
+.nerv/deploy/worker-1/bin/ssh root@10.20.0.21 'gzip --decompress --stdout /var/lib/rancher/k3s/agent/images/nerv-console.tar.gz | k3s ctr images import -'
 
 # 10. health: wait until the node, every Flux object and every pod is Ready
 nerv status --kubeconfig /home/you/.config/nerv/many-nodes/kubeconfig

@@ -40,7 +40,7 @@ until .nerv/deploy/nerv-1/bin/ssh root@192.168.1.10 true; do sleep 5; done
 # 9. image: bring the image of NERV's console, made out of this checkout
 nerv image .nerv/images/nerv-console.tar.gz
 .nerv/deploy/nerv-1/bin/ssh root@192.168.1.10 'mkdir -p /var/lib/rancher/k3s/agent/images && cat > /var/lib/rancher/k3s/agent/images/nerv-console.tar.gz' < .nerv/images/nerv-console.tar.gz
-.nerv/deploy/nerv-1/bin/ssh root@192.168.1.10 k3s ctr images import /var/lib/rancher/k3s/agent/images/nerv-console.tar.gz
+.nerv/deploy/nerv-1/bin/ssh root@192.168.1.10 'gzip --decompress --stdout /var/lib/rancher/k3s/agent/images/nerv-console.tar.gz | k3s ctr images import -'
 
 # 10. kubeconfig: fetch the cluster's kubeconfig to /home/you/.config/nerv/nerv/kubeconfig (0600)
 .nerv/deploy/nerv-1/bin/ssh root@192.168.1.10 cat /etc/rancher/k3s/k3s.yaml | sed 's/127.0.0.1/192.168.1.10/; s/: default$/: nerv/' > /home/you/.config/nerv/nerv/kubeconfig

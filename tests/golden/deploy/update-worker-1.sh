@@ -10,7 +10,7 @@ PATH=$PWD/.nerv/deploy/worker-1/bin:$PATH nix --extra-experimental-features 'nix
 # 3. image: bring the image of NERV's console, made out of this checkout
 nerv image .nerv/images/nerv-console.tar.gz
 .nerv/deploy/worker-1/bin/ssh root@192.168.1.20 'mkdir -p /var/lib/rancher/k3s/agent/images && cat > /var/lib/rancher/k3s/agent/images/nerv-console.tar.gz' < .nerv/images/nerv-console.tar.gz
-.nerv/deploy/worker-1/bin/ssh root@192.168.1.20 k3s ctr images import /var/lib/rancher/k3s/agent/images/nerv-console.tar.gz
+.nerv/deploy/worker-1/bin/ssh root@192.168.1.20 'gzip --decompress --stdout /var/lib/rancher/k3s/agent/images/nerv-console.tar.gz | k3s ctr images import -'
 
 # 4. cordon: no new pods for it
 kubectl --kubeconfig /home/you/config/nerv/home/kubeconfig cordon worker-1
