@@ -5,104 +5,32 @@ nixos-anywhere, nix and systemctl are stand-ins; the cluster is NERV's own API s
 
 from __future__ import annotations
 
-import gzip
-import json
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support import k3s
-from tests.support.commands import Home
-from tests.support.machines import PROGRAMS, Lan, Machine, device, lan, needs_machines
+from tests.support.machines import Lan, lan, needs_machines
+from tests.support.operators import IMAGE, TOKEN, Operator, Template, debian, set_login, unit
 
 from nerv import documents
-from nerv.deploy.preflight import GIBI
 from nerv.deploy.trust import HostKey
 from nerv.kube.client import Client
-from nerv.operations import console_image, imaging
+from nerv.operations import imaging
 
 pytestmark = needs_machines
-IMAGE = gzip.compress(bytes(range(256)) * 4096, mtime=0)
-
-
-# what `nerv bootstrap` does once GitHub was asked
-SET_LOGIN = """
-import asyncio, os, pathlib
-from nerv.operations.folder import PlatformFolder
-from nerv.operations.secrets.git_login import set_git_login
-asyncio.run(set_git_login(PlatformFolder(pathlib.Path.cwd()), password=os.environ["GIT_LOGIN"]))
-"""
-
-
-class Operator:
-    """A platform's folder at the operator's place in a network, and the command line run there."""
-
-    def __init__(self, net: Lan, base: Path) -> None:
-        self.net = net
-        self.home = Home.at(base)
-        self.home.environment["PATH"] = f"{PROGRAMS / 'operator'}:{self.home.environment['PATH']}"
-        self.home.nerv("init", str(self.home.folder))
-        definition = self.home.folder / "nerv.yaml"
-        definition.write_text(definition.read_text().replace("sshKeys: []", f"sshKeys: [{net.public_key}]"))
-        self.home.nerv("render")
-        self.home.environment["GIT_LOGIN"] = "ghp_never-used"
-        self.home.run(sys.executable, "-c", SET_LOGIN)
-        self.home.commit("keys")
-        # the image is built in a test of its own
-        images = self.home.folder / ".nerv" / "images"
-        images.mkdir(mode=0o700)
-        (images / imaging.ARCHIVE).write_bytes(IMAGE)
-        (images / f"{imaging.ARCHIVE}.sources").write_text(console_image.sources())
-
-    def deploy(self, *arguments: str, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
-        command = self.net.command(sys.executable, "-m", "nerv", "deploy", *arguments, "-i", str(self.net.identity))
-        environment = {**self.home.environment, **env}
-        done = subprocess.run(
-            command, cwd=self.home.folder, env=environment, capture_output=True, text=True, timeout=100, check=False
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
-
-    @property
-    def record(self) -> dict[str, object]:
-        found: dict[str, object] = json.loads((self.home.folder / ".nerv" / "deploy" / "nerv-1.json").read_text())
-        return found
-
-    def anywhere(self) -> list[str]:
-        """The phases that nixos-anywhere was run with."""
-        log = Path(self.home.environment["NERV_TEST_FOLDER"]) / "anywhere.log"
-        lines = log.read_text().splitlines() if log.exists() else []
-        return [line.partition("--phases ")[2].split()[0] for line in lines]
 
 
 @pytest.fixture
-def net(tmp_path: Path) -> Iterator[Lan]:
-    with lan(tmp_path / "lan") as made:
+def net(tmp_path: Path, template: Template) -> Iterator[Lan]:
+    with lan(tmp_path / "lan", template.identity) as made:
         yield made
 
 
 @pytest.fixture
-def operator(net: Lan, tmp_path: Path) -> Operator:
-    return Operator(net, tmp_path)
-
-
-def debian(net: Lan, **bound: str) -> Machine:
-    """A machine that could be installed."""
-    made = net.machine("debian", "192.168.1.10", bound={f"/proc/{key}": text for key, text in bound.items()})
-    made.write("/etc/os-release", 'ID=debian\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n')
-    made.write("/sys/firmware/efi/fw_platform_size", "64\n")
-    made.write("/sys/kernel/kexec_loaded", "0\n")
-    device(made, "/dev/sda", 64 * GIBI)
-    return made
-
-
-def unit(machine: Machine, name: str, state: str, journal: str = "") -> None:
-    active, sub = state.split("/")
-    machine.write(f"/standin/units/{name}", f"ActiveState={active}\nSubState={sub}\nResult=success\nNRestarts=0\n")
-    machine.write(f"/standin/journal/{name}", journal)
+def operator(net: Lan, tmp_path: Path, template: Template) -> Operator:
+    return Operator(net, tmp_path / "operator", template)
 
 
 async def settled(client: Client) -> None:
@@ -186,7 +114,7 @@ def test_a_machine_becomes_a_healthy_cluster_through_interruptions(
         if path.is_file()
     )
     assert "PRIVATE KEY" not in everything
-    assert "ghp_never-used" not in everything
+    assert TOKEN not in everything
 
 
 def test_everything_that_speaks_against_it_is_said_at_once_and_nothing_is_changed(operator: Operator, net: Lan) -> None:
@@ -194,8 +122,7 @@ def test_everything_that_speaks_against_it_is_said_at_once_and_nothing_is_change
     net.machine("printer", "192.168.1.112")
     fingerprint = HostKey.parse(machine.host_key()).fingerprint
     (operator.home.folder / "notes.txt").write_text("not committed")
-    operator.home.environment["GIT_LOGIN"] = ""
-    operator.home.run(sys.executable, "-c", SET_LOGIN)
+    set_login(operator.home, "")
     said = operator.deploy(
         "nerv-1", "--accept-host-key", fingerprint, "--yes", code=1, NERV_TEST_SYSTEM="aarch64-linux"
     ).stderr

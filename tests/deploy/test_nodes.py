@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.deploy.test_deploy import Operator
-from tests.deploy.test_update import Fleet
 from tests.support import k3s
 from tests.support.commands import eventually
 from tests.support.machines import lan, needs_machines
+from tests.support.operators import Fleet, Operator, Template
 
 from nerv import documents
 from nerv.kube.client import Client
@@ -24,24 +22,13 @@ pytestmark = needs_machines
 
 
 @pytest.fixture
-def operator(tmp_path: Path) -> Iterator[Operator]:
-    with lan(tmp_path / "lan") as net:
-        yield Operator(net, tmp_path)
+def operator(tmp_path: Path, template: Template) -> Iterator[Operator]:
+    with lan(tmp_path / "lan", template.identity) as net:
+        yield Operator(net, tmp_path / "operator", template)
 
 
 def nerv(operator: Operator, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    command = operator.net.command(sys.executable, "-m", "nerv", *arguments)
-    done = subprocess.run(
-        command,
-        cwd=operator.home.folder,
-        env=operator.home.environment,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
+    return operator.nerv(*arguments, code=code)
 
 
 def defined(operator: Operator) -> list[str]:
@@ -87,10 +74,10 @@ def test_a_node_comes_begins_anew_and_goes(operator: Operator, tmp_path: Path) -
     assert (repository / "nerv.yaml").read_text() == before
     operator.home.commit("a worker")
 
-    fleet = Fleet(operator.net, operator, tmp_path)
+    fleet = Fleet(operator)
     with k3s.cluster(fleet.server, tmp_path / "cluster") as cluster:
         text = cluster.kubeconfig.replace("127.0.0.1", "192.168.1.10").replace(": default", ": home")
-        (Path(operator.home.environment["XDG_CONFIG_HOME"]) / "nerv" / "home" / "kubeconfig").write_text(text)
+        (operator.keys / "kubeconfig").write_text(text)
         cluster.call(_settled)
         _reset(operator, fleet, cluster)
         _remove(operator, cluster)
@@ -153,4 +140,8 @@ def test_versions_are_shown_and_raised_one_at_a_time(operator: Operator) -> None
     assert "wrote nixos/modules/k3s.nix" in done
     assert "version: v1.32" in (operator.home.folder / "nerv.yaml").read_text()
     assert "nixos 25.05 is the newest that this NERV knows" in nerv(operator, "upgrade", "nixos", code=1).stderr
-    assert "`longhorn` is not raised here" in nerv(operator, "upgrade", "longhorn", code=1).stderr
+    assert "there is no `redis` to raise" in nerv(operator, "upgrade", "redis", code=1).stderr
+    assert "longhorn is 1.9.1 already" in nerv(operator, "upgrade", "longhorn", code=1).stderr
+    said = nerv(operator, "upgrade", "longhorn", "--to", "1.11.0", code=1).stderr
+    assert "longhorn 1.11.0 skips a minor version after 1.9.1" in said
+    assert "longhorn 1.9.1 -> 1.9.2:" in nerv(operator, "upgrade", "longhorn", "--to", "1.9.2", "--dry-run").stdout

@@ -5,86 +5,50 @@ nixos-rebuild, systemctl and systemd-run are stand-ins, but timers really fire a
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.deploy.test_deploy import Operator, unit
 from tests.support import k3s
 from tests.support.golden import check_text
-from tests.support.machines import Lan, Machine, lan, needs_machines
+from tests.support.machines import lan, needs_machines
+from tests.support.operators import NEW, OLD, Fleet, Operator, Template
 
 from nerv.kube.client import Client
 from nerv.kube.resources import NODES, PODS
 
 pytestmark = needs_machines
-OLD = "/nix/store/00000000000000000000000000000000-nixos-system-old"
-NEW = "/nix/store/11111111111111111111111111111111-nixos-system-new"
 OWNER = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "1", "controller": True}
 
 
-class Fleet:
-    """A server with the cluster's API, and a worker to update, both as NERV would have installed them."""
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory, template: Template) -> Iterator[Operator]:
+    base = tmp_path_factory.mktemp("update")
+    with lan(base / "lan", template.identity) as net:
+        yield Operator(net, base / "operator", template, "two")
 
-    def __init__(self, net: Lan, operator: Operator, folder: Path) -> None:
-        self.operator = operator
-        self.server = self._machine(net, "nerv-1", "192.168.1.10")
-        self.worker = self._machine(net, "worker-1", "192.168.1.20")
-        self.log = Path(operator.home.environment["NERV_TEST_FOLDER"]) / "rebuild.log"
 
-    def _machine(self, net: Lan, name: str, address: str) -> Machine:
-        made = net.machine(name, address)
-        key = self.operator.home.environment["XDG_CONFIG_HOME"] + f"/nerv/home/hosts/{name}/ssh_host_ed25519_key"
-        made.write("/etc/ssh/ssh_host_ed25519_key", Path(key).read_text(), 0o600)
-        made.shell("ssh-keygen -y -f /etc/ssh/ssh_host_ed25519_key > /etc/ssh/ssh_host_ed25519_key.pub")
-        made.restart_sshd()
-        for system, network in ((OLD, "up"), (NEW, "")):
-            made.write(
-                f"{system}/sw/bin/nix-env", '#!/bin/sh\nmkdir -p /nix/var/nix/profiles\nexec ln -sfn "$4" "$2"\n', 0o755
-            )
-            script = f"#!/bin/sh\nip link set eth0 {network}\n" if network else "#!/bin/sh\n"
-            script += f'[ "$1" = boot ] || ln -sfn {system} /run/current-system\necho "$1 {system}" >>/standin/orders\n'
-            made.write(f"{system}/bin/switch-to-configuration", script, 0o755)
-        made.shell(f"ln -sfn {OLD} /run/current-system; mkdir -p /standin")
-        unit(made, "k3s", "active/running")
-        return made
-
-    def update(self, *arguments: str, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
-        return self.operator.deploy("--update", *arguments, code=code, **env)
-
-    def system(self) -> str:
-        return self.worker.shell("readlink /run/current-system").strip()
-
-    def rebuilds(self) -> list[str]:
-        return [line.split()[1] for line in self.log.read_text().splitlines()] if self.log.exists() else []
+@pytest.fixture(scope="module")
+def both(operator: Operator) -> Iterator[tuple[Fleet, k3s.Cluster]]:
+    fleet = Fleet(operator)
+    with k3s.cluster(fleet.server, operator.home.folder.parent / "cluster") as cluster:
+        text = cluster.kubeconfig.replace("127.0.0.1", "192.168.1.10").replace(": default", ": home")
+        (operator.keys / "kubeconfig").write_text(text)
+        cluster.call(_settled)
+        yield fleet, cluster
 
 
 @pytest.fixture
-def operator(tmp_path: Path) -> Iterator[Operator]:
-    with lan(tmp_path / "lan") as net:
-        made = Operator(net, tmp_path)
-        definition = made.home.folder / "nerv.yaml"
-        worker = "    - {name: worker-1, role: agent, address: 192.168.1.20}\n"
-        definition.write_text(definition.read_text().replace("    - name: nerv-1\n", f"{worker}    - name: nerv-1\n"))
-        made.home.nerv("render")
-        made.home.commit("a worker")
-        yield made
+def fleet(both: tuple[Fleet, k3s.Cluster]) -> Fleet:
+    fleet, _ = both
+    fleet.restore(fleet.worker)
+    fleet.log.unlink(missing_ok=True)
+    return fleet
 
 
 @pytest.fixture
-def fleet(operator: Operator, tmp_path: Path) -> Fleet:
-    return Fleet(operator.net, operator, tmp_path)
-
-
-@pytest.fixture
-def cluster(fleet: Fleet, tmp_path: Path) -> Iterator[k3s.Cluster]:
-    with k3s.cluster(fleet.server, tmp_path / "cluster") as made:
-        text = made.kubeconfig.replace("127.0.0.1", "192.168.1.10").replace(": default", ": home")
-        file = Path(fleet.operator.home.environment["XDG_CONFIG_HOME"]) / "nerv" / "home" / "kubeconfig"
-        file.write_text(text)
-        made.call(_settled)
-        yield made
+def cluster(both: tuple[Fleet, k3s.Cluster]) -> k3s.Cluster:
+    return both[1]
 
 
 async def _settled(client: Client) -> None:
@@ -153,6 +117,11 @@ def test_a_new_system_that_makes_the_platform_ill_is_taken_back(fleet: Fleet, cl
     assert "worker-1: not healthy: Kustomization flux-system/flux-system: broken; the machine is as it was" in told
     assert fleet.rebuilds() == before
 
+    async def heals(client: Client) -> None:
+        await k3s.set_ready(client, "flux-system", ready=True)
+
+    cluster.call(heals)
+
 
 @pytest.mark.timeout(240)
 def test_what_fails_before_the_switch_leaves_the_machine_as_it_was(fleet: Fleet, cluster: k3s.Cluster) -> None:
@@ -171,9 +140,18 @@ def test_what_fails_before_the_switch_leaves_the_machine_as_it_was(fleet: Fleet,
     assert fleet.system() == OLD
     assert not cluster.call(_unschedulable)
 
+    async def clean(client: Client) -> None:
+        await client.delete(PODS, "bare", "default", grace_period=0)
+
+    cluster.call(clean)
+
 
 def test_a_dry_run_prints_the_update_and_skips_are_refused(operator: Operator) -> None:
     made = operator.deploy("--update", "worker-1", "--dry-run", "--build-on", "remote").stdout
     base = str(operator.home.folder.parent)
     check_text(Path(__file__).parents[1] / "golden" / "deploy" / "update-worker-1.sh", made.replace(base, "/home/you"))
+    hidden = operator.keys / "kubeconfig"
+    aside = hidden.rename(hidden.with_name("aside")) if hidden.exists() else None
     assert "no cluster was deployed from here" in operator.deploy("--update", "worker-1", code=1).stderr
+    if aside:
+        aside.rename(hidden)

@@ -78,3 +78,17 @@ def test_a_value_that_is_missing_is_put_before_the_repository() -> None:
     assert '  nixos:\n    version: "25.05"\n    timeZone: UTC\n' in node_edits.set_value(
         quoted, ("nixos", "version"), "25.05"
     )
+
+
+def test_a_version_of_a_component() -> None:
+    path = ("components", "longhorn", "version")
+    empty = SMALL + "    longhorn: {}  # storage\n"
+    assert node_edits.set_value(empty, path, "1.9.2") == SMALL + "    longhorn:  # storage\n      version: 1.9.2\n"
+    block = SMALL + "    longhorn:\n      replicas: 1\n"
+    expected = SMALL + "    longhorn:\n      version: 1.9.2\n      replicas: 1\n"
+    assert node_edits.set_value(block, path, "1.9.2") == expected
+    flow = SMALL + "    longhorn: {replicas: 1, version: 1.9.1}\n"
+    assert node_edits.set_value(flow, path, "1.9.2") == flow.replace("1.9.1", "1.9.2")
+    with pytest.raises(NervError, match="laid out in a way") as caught:
+        node_edits.set_value(SMALL + "    longhorn: {replicas: 1}\n", path, "1.9.2")
+    assert caught.value.hint == "set spec.components.longhorn.version to 1.9.2 by hand"

@@ -258,11 +258,12 @@ def device(machine: Machine, path: str, size: int) -> None:
 
 
 @contextmanager
-def lan(folder: Path, address: str = "192.168.1.1", prefix: int = 24) -> Iterator[Lan]:
-    """A network; everything in it ends with it. The operator's machine is the router too."""
+def lan(folder: Path, identity: Path | None = None, *, address: str = "192.168.1.1", prefix: int = 24) -> Iterator[Lan]:
+    """A network; everything in it ends with it. The operator's machine is the router too, `identity` logs in."""
     folder.mkdir(parents=True, exist_ok=True)
-    identity = folder / "id_ed25519"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(identity)], check=True)
+    if identity is None:
+        identity = folder / "id_ed25519"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(identity)], check=True)
     holder = subprocess.Popen(["unshare", "--net", "--", "sleep", "infinity"])
     try:
         _wait_for_namespace(holder.pid)

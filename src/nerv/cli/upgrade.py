@@ -14,7 +14,7 @@ from nerv.operations import upgrading
 
 def upgrade(
     context: typer.Context,
-    what: Annotated[str, typer.Argument(help="kubernetes or nixos; without it the pins are shown.")] = "",
+    what: Annotated[str, typer.Argument(help="kubernetes, nixos or a chart; without it all are shown.")] = "",
     to: Annotated[str, typer.Option("--to", help="The version; without it the next one.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; change nothing.")] = False,
     form: Annotated[output.Format, typer.Option("-o", "--output", help="text, json or yaml.")] = output.Format.text,

@@ -6,6 +6,7 @@ itself or by `version:` in the definition; NixOS by release.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
@@ -23,6 +24,8 @@ from nerv.operations.updating import members
 from nerv.platform import node_edits, versions
 
 _PATHS = {"kubernetes": ("kubernetes", "version"), "nixos": ("nixos", "version")}
+_ONE_MINOR = ("longhorn",)
+"""Charts whose makers refuse to skip a minor version."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,14 @@ class Plan:
     """nerv.yaml with the new version"""
 
     def lines(self) -> list[str]:
-        name = {"kubernetes": "Kubernetes", "nixos": "NixOS"}[self.what]
+        name = {"kubernetes": "Kubernetes", "nixos": "NixOS"}.get(self.what, self.what)
+        if self.what not in _PATHS:
+            steps = [
+                f"spec.components.{self.what}.version: {self.before} -> {self.after}",
+                "render; `nerv charts pull` and `nerv up` show it on this machine first",
+                "look at `git diff`, commit, push: Flux upgrades it; `nerv status` shows how far it is",
+            ]
+            return [f"{name} {self.before} -> {self.after}:", *(f"  {n}. {step}" for n, step in enumerate(steps, 1))]
         steps = [
             f"spec.{self.what}.version: {self.before} -> {self.after}",
             "render; look at `git diff`, commit, push",
@@ -77,18 +87,25 @@ async def pins(folder: PlatformFolder) -> list[Pin]:
         Pin("nixos", platform.spec.nixos.version, "", _newer("nixos", platform)),
         Pin("flux", versions.FLUX, "", "rises with NERV"),
     ]
-    components = platform.spec.components
-    charts = (
-        (components.metallb, versions.METALLB),
-        (components.traefik, versions.TRAEFIK),
-        (components.longhorn, versions.LONGHORN),
-        (components.cert_manager, versions.CERT_MANAGER),
-    )
-    for settings, pinned in charts:
-        if settings.enabled:
-            note = "" if settings.version in (None, pinned.version) else f"this NERV pins {pinned.version}"
-            found.append(Pin(f"chart {pinned.name}", settings.version or pinned.version, "", note))
+    for name, (now, pinned) in _charts(platform).items():
+        found.append(Pin(name, now, "", "" if now == pinned else f"this NERV is proved with {pinned}"))
     return found
+
+
+def _charts(platform: Platform) -> dict[str, tuple[str, str]]:
+    """Charts in use, by their name in the definition: the version in use, and the one that this NERV is proved with."""
+    components = platform.spec.components
+    known_charts = (
+        ("metallb", components.metallb, versions.METALLB),
+        ("traefik", components.traefik, versions.TRAEFIK),
+        ("longhorn", components.longhorn, versions.LONGHORN),
+        ("certManager", components.cert_manager, versions.CERT_MANAGER),
+    )
+    return {
+        name: (settings.version or pinned.version, pinned.version)
+        for name, settings, pinned in known_charts
+        if settings.enabled
+    }
 
 
 def _newer(what: str, platform: Platform) -> str:
@@ -98,14 +115,17 @@ def _newer(what: str, platform: Platform) -> str:
 
 
 def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.lstrip("v").split("."))
+    return tuple(int(part) for part in re.findall(r"\d+", version.partition("-")[0]))
 
 
 async def plan(folder: PlatformFolder, what: str, to: str) -> Plan:
     """What raising `what` means. Raises NervError for a version that is not known, a skip, or a way back."""
-    if what not in _PATHS:
-        raise NervError(f"`{what}` is not raised here", "kubernetes or nixos; charts have `version:` in the definition")
     platform = definition.load(folder.definition)
+    charts = _charts(platform)
+    if what in charts:
+        return _chart_plan(folder, what, charts[what][0], to or charts[what][1])
+    if what not in _PATHS:
+        raise NervError(f"there is no `{what}` to raise", f"{', '.join((*_PATHS, *charts))}; Flux rises with NERV")
     before = platform.spec.kubernetes.version if what == "kubernetes" else platform.spec.nixos.version
     after = to or next((one for one in known(what) if _number(one) > _number(before)), "")
     if not after:
@@ -131,6 +151,18 @@ async def plan(folder: PlatformFolder, what: str, to: str) -> Plan:
         tuple(node.name for node in spec.nodes if node.role == "agent"),
         node_edits.set_value(folder.definition.read_text(encoding="utf-8"), _PATHS[what], after),
     )
+
+
+def _chart_plan(folder: PlatformFolder, what: str, before: str, after: str) -> Plan:
+    if after == before:
+        raise NervError(f"{what} is {before} already", "--to names another version")
+    if _number(after) < _number(before):
+        raise NervError(f"{what} would go back from {before} to {after}", "charts with data cannot; edit it by hand")
+    skipped = _number(after)[0] == _number(before)[0] and _number(after)[1] - _number(before)[1] > 1
+    if what in _ONE_MINOR and skipped:
+        raise NervError(f"{what} {after} skips a minor version after {before}", "its makers ask for one at a time")
+    text = folder.definition.read_text(encoding="utf-8")
+    return Plan(what, before, after, (), (), node_edits.set_value(text, ("components", what, "version"), after))
 
 
 def _check_caught_up(running: Sequence[Member], defined: str, what: str) -> None:

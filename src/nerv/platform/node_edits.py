@@ -49,38 +49,61 @@ def remove_node(text: str, name: str) -> str:
     return changed
 
 
-def set_value(text: str, path: tuple[str, str], value: str) -> str:
-    """With spec.<path> set, where two keys lead to a text: spec.kubernetes.version."""
+def set_value(text: str, path: tuple[str, ...], value: str) -> str:
+    """With spec.<path> set to a text: ("kubernetes", "version"). What leads there is made where it is plain how."""
     tree = source.read(_FILE, text.encode())
-    spec = _spec(tree)
-    group = source.plain(spec).get(path[0])
     lines = text.splitlines(keepends=True)
-    by_hand = f"set spec.{path[0]}.{path[1]} to {value} by hand"
-    place = source.mark_of(tree, ("spec", *path))
-    if isinstance(group, dict) and path[1] in group:
+    unknown = NervError(
+        f"{_FILE} is laid out in a way that is not changed here", f"set spec.{'.'.join(path)} to {value} by hand"
+    )
+    found = _at(tree, ("spec", *path))
+    parent = _at(tree, ("spec", *path[:-1]))
+    if found is not None:
+        place = source.mark_of(tree, ("spec", *path))
         line = lines[place.line - 1]
-        colon = line.index(":", place.column - 1 + len(path[1])) + 1
-        found = _SCALAR.search(line, colon)
-        if not found:
-            raise NervError(f"{_FILE} is laid out in a way that is not changed here", by_hand)
-        lines[place.line - 1] = f"{line[: found.start()]}{_quoted(value)}{line[found.end() :]}"
+        scalar = _SCALAR.search(line, line.index(":", place.column - 1 + len(path[-1])) + 1)
+        if not scalar:
+            raise unknown
+        lines[place.line - 1] = f"{line[: scalar.start()]}{_quoted(value)}{line[scalar.end() :]}"
+    elif isinstance(parent, source.Mapping):
+        _put_below(lines, source.mark_of(tree, ("spec", *path[:-1])), parent, f"{path[-1]}: {_quoted(value)}", unknown)
+    elif len(path) == 2:
+        before = source.mark_of(tree, ("spec", "repository"))
+        indent = " " * (before.column - 1)
+        lines[before.line - 1 : before.line - 1] = [f"{indent}{path[0]}:\n", f"{indent}  {path[1]}: {_quoted(value)}\n"]
     else:
-        anchor = source.mark_of(tree, ("spec", path[0])) if group else source.mark_of(tree, ("spec", "repository"))
-        indent = " " * (anchor.column - 1)
-        made = [f"{indent}  {path[1]}: {_quoted(value)}\n"]
-        if group is None:
-            made.insert(0, f"{indent}{path[0]}:\n")
-        at = anchor.line if group else anchor.line - 1
-        lines[at:at] = made
+        raise unknown
     changed = "".join(lines)
-    found_value = (source.plain(source.read(_FILE, changed.encode()))["spec"].get(path[0]) or {}).get(path[1])
-    if found_value != value:
-        raise NervError(f"{_FILE} is laid out in a way that is not changed here", by_hand)
+    read = _at(source.read(_FILE, changed.encode()), ("spec", *path))
+    if not isinstance(read, source.Scalar) or read.value != value:
+        raise unknown
     return changed
 
 
+def _put_below(lines: list[str], key: source.Mark, parent: source.Mapping, made: str, unknown: NervError) -> None:
+    """One line more in a mapping: above its first entry, or in place of `{}`."""
+    if parent.entries and parent.entries[0].mark.line > key.line:
+        first = parent.entries[0].mark
+        lines.insert(first.line - 1, f"{' ' * (first.column - 1)}{made}\n")
+        return
+    line = lines[key.line - 1]
+    empty = re.search(r":\s*\{\s*\}", line)
+    if parent.entries or not empty:
+        raise unknown
+    rest = line[empty.end() :].rstrip("\n")
+    lines[key.line - 1] = f"{line[: empty.start()]}:{rest}\n"
+    lines.insert(key.line, f"{' ' * (key.column + 1)}{made}\n")
+
+
+def _at(node: Node, path: tuple[str, ...]) -> Node | None:
+    found: Node | None = node
+    for step in path:
+        found = _entry(found, step) if found is not None else None
+    return found
+
+
 def _quoted(value: str) -> str:
-    return f'"{value}"' if re.fullmatch(r"[0-9.]+", value) else value
+    return f'"{value}"' if re.fullmatch(r"[0-9]+([.][0-9]+)?", value) else value
 
 
 def _spec(tree: Node) -> Node:
