@@ -3,7 +3,7 @@
 set -eu
 folder=$1 name=$2 sshd=$3
 mkdir -p "$folder/layers"
-mount -t tmpfs -o size=64m tmpfs "$folder/layers"
+mount -t tmpfs -o size=512m tmpfs "$folder/layers"
 mkdir "$folder/layers/upper" "$folder/layers/work" "$folder/root"
 mount -t overlay -o "lowerdir=/,upperdir=$folder/layers/upper,workdir=$folder/layers/work" overlay "$folder/root"
 root=$folder/root
