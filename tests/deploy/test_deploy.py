@@ -5,6 +5,7 @@ nixos-anywhere, nix and systemctl are stand-ins; the cluster is NERV's own API s
 
 from __future__ import annotations
 
+import gzip
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +40,7 @@ async def settled(client: Client) -> None:
     await k3s.add_pod(client, k3s.pod("web", "nerv-1"))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(500)
 def test_a_machine_becomes_a_healthy_cluster_through_interruptions(
     operator: Operator, net: Lan, tmp_path: Path
 ) -> None:

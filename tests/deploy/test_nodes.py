@@ -55,7 +55,7 @@ async def _password(client: Client) -> bool:
     return True
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(500)
 def test_a_node_comes_begins_anew_and_goes(operator: Operator, tmp_path: Path) -> None:
     repository = operator.home.folder
     said = nerv(

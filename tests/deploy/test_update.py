@@ -62,7 +62,7 @@ async def _unschedulable(client: Client) -> bool:
     return bool((await client.get(NODES, "worker-1")).get("spec", {}).get("unschedulable"))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_a_node_is_drained_switched_proved_and_used_again(fleet: Fleet, cluster: k3s.Cluster) -> None:
     async def finished_pod(client: Client) -> None:
         await k3s.add_pod(client, k3s.pod("job", "worker-1"))
@@ -84,7 +84,7 @@ def test_a_node_is_drained_switched_proved_and_used_again(fleet: Fleet, cluster:
 STEPS = ["check", "prepare", "cordon", "drain", "arm", "switch", "confirm", "gate", "uncordon"]
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_a_machine_that_loses_its_network_goes_back_by_itself(fleet: Fleet, cluster: k3s.Cluster) -> None:
     broken = f"#!/bin/sh\nln -sfn {NEW} /run/current-system\nip link set eth0 down\n"
     fleet.worker.write(f"{NEW}/bin/switch-to-configuration", broken, 0o755)
@@ -95,7 +95,7 @@ def test_a_machine_that_loses_its_network_goes_back_by_itself(fleet: Fleet, clus
     assert not cluster.call(_unschedulable)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_a_new_system_that_makes_the_platform_ill_is_taken_back(fleet: Fleet, cluster: k3s.Cluster) -> None:
     # what the new system breaks shows in Flux
     said: list[str] = []
@@ -123,7 +123,7 @@ def test_a_new_system_that_makes_the_platform_ill_is_taken_back(fleet: Fleet, cl
     cluster.call(heals)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_what_fails_before_the_switch_leaves_the_machine_as_it_was(fleet: Fleet, cluster: k3s.Cluster) -> None:
     said = fleet.update("worker-1", code=1, NERV_TEST_REBUILD="build").stderr
     assert (

@@ -127,6 +127,8 @@ def steps(update: Update) -> tuple[Step, ...]:
         ),
         *imaging.steps(imaging.Machine(update.folder, update.platform, update.node, ssh, update.remote)),
     ]
+    machine = imaging.Machine(update.folder, update.platform, update.node, ssh, update.remote)
+    found += imaging.steps(machine)
     if not update.alone:
         found += [
             Step("cordon", "no new pods for it", (f"{kubectl} cordon {name}",), partial(_cordon, update, True)),

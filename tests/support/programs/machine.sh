@@ -39,14 +39,17 @@ echo mounted
 read -r _
 
 # From here on: start sshd; HUP starts it anew, USR1 is a reboot.
+# listening is known by the kernel's own table: port 22, state LISTEN
+listening() { grep -qE '^ *[0-9]+: [0-9A-F]+:0016 [0-9A-F]+:0000 0A' "$root/proc/net/tcp"; }
 serve() {
   # every process of the machine but this one, so that open connections end too
   rm -f "$root/run/sshd-up"
   for process in $(ls "$root/proc" | grep -E '^[0-9]+$'); do [ "$process" = 1 ] || kill -9 "$process" 2>/dev/null || :; done
+  # what was killed holds its port until it is really gone
+  while listening; do sleep 0.02; done
   chroot "$root" "$sshd" -D -e &
   server=$!
-  # listening is known by the kernel's own table: port 22, state LISTEN
-  until grep -qE '^ *[0-9]+: [0-9A-F]+:0016 [0-9A-F]+:0000 0A' "$root/proc/net/tcp"; do kill -0 "$server" || exit 1; done
+  until listening; do kill -0 "$server" || exit 1; sleep 0.02; done
   : >"$root/run/sshd-up"
 }
 boot() {
