@@ -182,8 +182,25 @@ class Merging:
             if self.foreign or options.known_elsewhere(path, group):
                 said = f"not evaluated: {name} is in no table that NERV has of NixOS's options"
                 self.report.about(definition, said, severity="note")
+                self._later(partial(self._look_through, path, definition), definition)
             else:
                 self.report.about(definition, f"{name} does not exist", hint)
+
+    def _look_through(self, path: Names, given: Definition) -> None:
+        """Compute what is set where no option is known: values may fail, and what is called `enable` is a boolean."""
+        for definition in discharged((given,)):
+            value = definition.value
+            if path[-1] == "enable" and not isinstance(value, bool):
+                self.report.about(definition, f"{dotted(path)} is not of type boolean: {_shown(path, value)}")
+            elif isinstance(value, Set) and not isinstance(value, Partial):
+                for name, inner in value.items():
+                    place = value.places.get(name) or definition.place
+                    made = definition._replace(value=inner, place=place)
+                    self._later(partial(self._look_through, (*path, name), made), made)
+            elif isinstance(value, list):
+                for inner in value:
+                    made = definition._replace(value=inner)
+                    self._later(partial(self._look_through, (*path, "item"), made), made)
 
     # --- types
 
