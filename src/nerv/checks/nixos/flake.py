@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,6 +23,7 @@ from nerv.nix.values import EvaluationError, NotModelled, Partial, Set, apply, f
 FOLDER = "nixos"
 FLAKE = f"{FOLDER}/flake.nix"
 LOCK = f"{FOLDER}/flake.lock"
+_NAME = re.compile(r'"([^"]*)"|([^."]+)')
 _EVALUATED = "nerv:configuration"
 _KNOWN_INPUTS = ("disko", "sops-nix")
 """Inputs whose options are in the table: their modules are empty here."""
@@ -40,7 +42,7 @@ class Host:
         """The value of an option by its dotted path; `default` where it is not there or cannot be known."""
         value: object = self.configuration.config
         try:
-            for name in path.split("."):
+            for name in _names(path):
                 if not isinstance(value, Set) or name not in value:
                     return default
                 value = force(value[name])
@@ -49,18 +51,18 @@ class Host:
         return value
 
     def members(self, path: str) -> Mapping[str, object]:
-        """The value of an option that is a set; an empty one where there is none."""
+        """The value of an option that is a set; an empty one where there is none. Names with dots are in quotes."""
         found = self.get(path)
-        return found if isinstance(found, Set) else {}
+        return {f'"{n}"' if "." in n else n: value for n, value in found.items()} if isinstance(found, Set) else {}
 
     def known(self, *paths: str) -> bool:
         """Whether what modules say of these options could be evaluated; where it could not, a note says so."""
         defined, marker = self.configuration.merging.defined, object()
-        return all(tuple(p.split(".")) not in defined or self.get(p, marker) is not marker for p in paths)
+        return all(_names(p) not in defined or self.get(p, marker) is not marker for p in paths)
 
     def is_set(self, path: str) -> bool:
         """Whether a module says something of an option."""
-        return tuple(path.split(".")) in self.configuration.merging.set_at
+        return _names(path) in self.configuration.merging.set_at
 
     def problem(
         self, path: str, message: str, hint: str = "", severity: Severity = "error", *, value: object = None
@@ -69,7 +71,7 @@ class Host:
 
         `value`: what is wrong with it, so that the definition that says it is shown.
         """
-        names = tuple(path.split("."))
+        names = _names(path)
         for length in range(len(names), 0, -1):
             found = self.configuration.merging.set_at.get(names[:length], [])
             chosen = next(
@@ -84,6 +86,11 @@ class Host:
         """The value of an option that is a list, its items forced; those that cannot be known are left out."""
         found = self.get(path)
         return forced(found) if isinstance(found, list) else []
+
+
+def _names(path: str) -> tuple[str, ...]:
+    """The names of a dotted path; one with dots in it stands in quotes."""
+    return tuple(quoted or name for quoted, name in _NAME.findall(path))
 
 
 def _says(definition: object, value: object) -> bool:
