@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerv import documents
@@ -82,12 +82,14 @@ yaml_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | st.text(alphabet="abc:[]{}&*!|>-? \n\t\"'#%@`<~01.", max_size=80).map(str.encode))
 def test_any_bytes_are_a_definition_or_problems(data: bytes) -> None:
     with contextlib.suppress(ProblemsError):
         definition.parse(data)
 
 
+@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {
