@@ -49,13 +49,6 @@ def test_check_is_silent_on_stdout_and_names_every_problem(capsys: Capture, tmp_
     assert err.endswith("nerv: 1 problem found\n")
 
 
-def test_deploy_stops_at_what_must_not_go_onto_a_machine(capsys: Capture) -> None:
-    nerv(capsys, "init", "home")
-    err = nerv(capsys, "-C", "home", "deploy", "nerv-1", code=1)[1]
-    assert "nobody could log in to nerv-1" in err
-    assert err.endswith("nerv: 1 problem found\n")
-
-
 def test_check_stops_at_a_wrong_definition(capsys: Capture, tmp_path: Path) -> None:
     nerv(capsys, "init", "home")
     path = tmp_path / "home/nerv.yaml"

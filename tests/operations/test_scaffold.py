@@ -11,7 +11,7 @@ from pathlib import Path
 import bcrypt
 import pyrage
 import pytest
-from tests.support import platforms
+from tests.support import platforms, trees
 
 from nerv import documents
 from nerv.errors import NervError, ProblemsError
@@ -72,6 +72,17 @@ async def test_a_new_platform_is_complete_and_committed(tmp_path: Path) -> None:
     assert ".nerv/" in (folder.root / ".gitignore").read_text().splitlines()
     assert any("Git knows no identity" in line for line in told)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".home")] == []
+
+
+async def test_a_platform_that_nobody_could_log_in_to_is_not_to_be_deployed(tmp_path: Path) -> None:
+    folder = await made(tmp_path)
+    with pytest.raises(ProblemsError) as caught:
+        rendering.require_deployable(folder)
+    assert [problem.severity for problem in caught.value.problems] == [NO_KEY]
+    text = folder.definition.read_text()
+    folder.definition.write_text(text.replace("sshKeys: []", f"sshKeys: [{trees.KEY}]"))
+    await rendering.render(folder)
+    rendering.require_deployable(folder)
 
 
 async def test_making_it_again_changes_nothing(tmp_path: Path) -> None:
