@@ -176,8 +176,7 @@ class Merging:
 
     def _unknown(self, path: Names, group: Node, given: Sequence[Definition]) -> None:
         name = dotted(path)
-        near = options.close(path[-1], group)
-        hint = f"did you mean {'.'.join((*path[:-1], near))}?" if near else ""
+        hint = options.hint(path, group)
         for definition in given:
             if self.foreign or options.known_elsewhere(path, group):
                 said = f"not evaluated: {name} is in no table that NERV has of NixOS's options"

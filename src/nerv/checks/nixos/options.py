@@ -152,8 +152,21 @@ _TOP = frozenset(
 )
 
 
+# Options that a later release brings, and what to do until then.
+LATER = {
+    "boot.loader.refind": "NixOS 25.11 brings it",
+    "systemd.settings": "NixOS 25.11 brings it; until then systemd.extraConfig",
+    **{
+        f"services.k3s.{name}": "NixOS 25.11 brings it; until then services.k3s.extraFlags"
+        for name in ("nodeName", "nodeLabel", "nodeTaint", "nodeIP", "agentToken", "agentTokenFile", "selinux")
+    },
+}
+
+
 def known_elsewhere(path: tuple[str, ...], group: Node) -> bool:
     """Whether an option that is not in `group` may exist all the same, in a part of NixOS that the table lacks."""
+    if ".".join(path) in LATER:
+        return False
     if path[:2] == ("disko", "devices") and len(path) > 3:
         return not close(path[-1], group, 0.8)  # what disks may hold is known in outline only
     return _beyond(path, group)
@@ -191,6 +204,15 @@ FILLED = frozenset(
         *("systemd.tmpfiles.settings", "users.users"),
     )
 )
+
+
+def hint(path: tuple[str, ...], group: Node) -> str:
+    """What may be meant by an option that does not exist."""
+    later = LATER.get(".".join(path))
+    near = close(path[-1], group)
+    if later:
+        return later
+    return f"did you mean {'.'.join((*path[:-1], near))}?" if near else ""
 
 
 def close(name: str, group: Node, cutoff: float = 0.6) -> str:

@@ -1,0 +1,5 @@
+{
+  systemd.settings.Manager.RuntimeWatchdogSec = "30s";
+  boot.loader.refind.enable = true;
+  services.k3s.nodeLabel = [ "a=b" ];
+}
