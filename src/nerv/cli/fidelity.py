@@ -4,40 +4,60 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from nerv.cli import output
+from nerv.cli.context import Context
 from nerv.cli.output import Format
+from nerv.operations import session
 from nerv.operations.fidelity import measuring, report
-from nerv.operations.fidelity.recordings import Recording
-from nerv.operations.fidelity.report import Result
+from nerv.operations.fidelity.measuring import Measured
+from nerv.operations.target import Target
 
 
 def fidelity(
+    context: typer.Context,
+    flux: Annotated[
+        bool,
+        typer.Option("--flux", help="Flux too, on the running platform: adds a commit with parity/."),
+    ] = False,
     form: Annotated[Format, typer.Option("-o", "--output", help="text, json or yaml.")] = Format.text,
 ) -> None:
     """Ask the embedded engine what the real control plane was asked, and count the answers that are the same."""
-    recording, results = asyncio.run(measuring.measure())
+    settings: Context = context.obj
+    measured = asyncio.run(_measure(settings, flux=flux))
     if form is Format.text:
-        _print(recording, results)
+        _print(measured)
     else:
-        output.print_data(_data(recording, results), form)
-    if not all(result.fine for result in results):
+        output.print_data([_data(each) for each in measured], form)
+    if not all(each.fine for each in measured):
         raise typer.Exit(1)
 
 
-def _print(recording: Recording, results: tuple[Result, ...]) -> None:
+async def _measure(settings: Context, *, flux: bool) -> list[Measured]:
+    measured = [await measuring.api()]
+    if flux:
+        platform = settings.platform()
+        async with session.connect(Target(platform.kubeconfig)) as client:
+            measured.append(await measuring.flux_of(platform, client))
+    return measured
+
+
+def _print(measured: Sequence[Measured]) -> None:
     console = output.console()
-    figures = report.figures(results)
+    figures = [figure for each in measured for figure in report.figures(each.results)]
     rows = [[f.area, str(f.cases), str(f.same), str(f.gaps), str(f.other_version)] for f in figures]
     rows.append(["all", *(str(sum(int(row[place]) for row in rows)) for place in range(1, 5))])
     console.print(output.table(["AREA", "CASES", "SAME", "GAPS", "OTHER VERSION"], rows))
-    programs = ", ".join(f"{name} {version}" for name, version in recording.versions.items())
-    console.print(f"\nrecorded {recording.date} from {programs}\n", markup=False)
-    for result in results:
+    for each in measured:
+        programs = ", ".join(f"{name} {version}" for name, version in each.recording.versions.items())
+        console.print(f"\nrecorded {each.recording.date} from {programs}", markup=False)
+    console.print()
+    for result in (result for each in measured for result in each.results):
         why = result.case.gap or result.case.other_version
         if why:
             console.print(f"{result.verdict}: {escape(result.case.identity)}: {escape(why)}")
@@ -47,11 +67,11 @@ def _print(recording: Recording, results: tuple[Result, ...]) -> None:
                 console.print(f"  {difference}", markup=False)
 
 
-def _data(recording: Recording, results: tuple[Result, ...]) -> dict[str, Any]:
+def _data(measured: Measured) -> dict[str, Any]:
     return {
-        "recorded": recording.date,
-        "versions": dict(recording.versions),
-        "areas": [dataclasses.asdict(figure) for figure in report.figures(results)],
+        "recorded": measured.recording.date,
+        "versions": dict(measured.recording.versions),
+        "areas": [dataclasses.asdict(figure) for figure in report.figures(measured.results)],
         "cases": [
             {
                 "area": result.case.area,
@@ -60,6 +80,6 @@ def _data(recording: Recording, results: tuple[Result, ...]) -> dict[str, Any]:
                 "reason": result.case.gap or result.case.other_version,
                 "differences": [] if result.verdict == "same" else list(result.differences),
             }
-            for result in results
+            for result in measured.results
         ],
     }

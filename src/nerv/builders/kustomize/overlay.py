@@ -125,10 +125,18 @@ def _check(sources: Sources, path: Path) -> None:
     try:
         objects = sources.documents(path)
     except documents.DocumentError as error:
-        raise BuildError(f"{place}: MalformedYAMLError: yaml: {error.message}") from None
+        raise BuildError(f"{place}: MalformedYAMLError: yaml: {error.message} <nil>") from None
     for obj in objects:
         if not isinstance(obj, dict) or not obj.get("kind"):
             raise BuildError(f"{place}: missing Resource metadata")
         metadata = obj.get("metadata")
         if not obj["kind"].endswith("List") and not (isinstance(metadata, dict) and metadata.get("name")):
-            raise BuildError(f"{place}: missing metadata.name in object of kind {obj['kind']}")
+            raise BuildError(f"{place}: missing metadata.name in object {_in_go(obj)} <nil>")
+
+
+def _in_go(obj: Mapping[str, Any]) -> str:
+    """What identifies an object, as Go prints the structure: type, name and namespace, labels, annotations."""
+    metadata = obj.get("metadata") or {}
+    maps = (metadata.get(field) or {} for field in ("labels", "annotations"))
+    printed = " ".join(f"map[{' '.join(f'{key}:{value}' for key, value in sorted(found.items()))}]" for found in maps)
+    return f"{{{{{obj.get('apiVersion', '')} {obj['kind']}}} {{{{ {metadata.get('namespace', '')}}} {printed}}}}}"

@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from nerv.operations.fidelity.cases import Case
 from nerv.operations.fidelity.playing import Answer
 from nerv.operations.fidelity.recordings import Recording
+
+
+class Judged(Protocol):
+    """A case, of whatever area."""
+
+    @property
+    def area(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def identity(self) -> str: ...
+
+    @property
+    def gap(self) -> str: ...
+
+    @property
+    def other_version(self) -> str: ...
+
 
 Verdict = Literal["same", "gap", "other version", "different", "not recorded", "mark not needed"]
 _FINE: tuple[Verdict, ...] = ("same", "gap", "other version")
@@ -18,7 +37,7 @@ _FINE: tuple[Verdict, ...] = ("same", "gap", "other version")
 class Result:
     """What became of a case. `differences` name places in its answers."""
 
-    case: Case
+    case: Judged
     verdict: Verdict
     differences: tuple[str, ...] = ()
 
@@ -39,12 +58,12 @@ class Figure:
     other_version: int
 
 
-def compare(cases: Sequence[Case], recording: Recording, answers: Mapping[str, list[Answer]]) -> tuple[Result, ...]:
+def compare(cases: Sequence[Judged], recording: Recording, answers: Mapping[str, list[Answer]]) -> tuple[Result, ...]:
     """One result for each case."""
     return tuple(judge(case, recording, answers[case.identity]) for case in cases)
 
 
-def judge(case: Case, recording: Recording, answered: list[Answer]) -> Result:
+def judge(case: Judged, recording: Recording, answered: list[Answer]) -> Result:
     """What became of one case."""
     recorded = recording.answers.get(case.identity)
     if recorded is None:

@@ -44,11 +44,11 @@ async def reconcile(request: Request, cluster: Cluster) -> None:
     for informer in cluster.informers.find(HELM_CHARTS):
         informer.observe(after)
     if before is None or objects.generation(before) != objects.generation(after):
-        verb = "created" if before is None else "configured"
+        verb = "Created" if before is None else "Configured"
         reference = wanted["spec"]["sourceRef"]
         source = f"{reference['kind']}/{objects.namespace(wanted)}/{reference['name']}"
         message = f"{verb} HelmChart/{key} with SourceRef '{source}'"
-        request.events.event(request.draft.obj, "Normal", f"HelmChart{verb.capitalize()}", message.capitalize())
+        request.events.event(request.draft.obj, "Normal", f"HelmChart{verb}", message)
     status["helmChart"] = key
 
 

@@ -112,8 +112,10 @@ class Reconciler:
                     yield key_of(each)
 
     def source_changed(self, old: Object | None, new: Object | None) -> Iterable[Key]:
-        """Those whose chart comes from the source, where it has another artifact now."""
-        if new is None or not any(_artifact(new)) or (old is not None and _artifact(old) == _artifact(new)):
+        """Those whose chart comes from the source, where it has another artifact now, or another reason for none."""
+        if new is None or (old is None and not any(_artifact(new))):
+            return
+        if old is not None and _artifact(old) == _artifact(new) and sources.not_ready(old) == sources.not_ready(new):
             return
         for each in self._releases.list():
             resource, namespace, name = sources.reference(View(each))

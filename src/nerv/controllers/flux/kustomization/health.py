@@ -76,9 +76,10 @@ def _check(number: int, field: str, expression: str) -> None:
     try:
         cel.check(expression, _FIELDS)
     except cel.CelError as error:
+        said = str(error).removeprefix("compilation failed: ")
         raise InvalidExpression(
             f"failed to create custom status evaluator for healthchecks[{number}]: failed to parse the expression "
-            f"{field[0].upper()}{field[1:]}: failed to parse the CEL expression '{expression}': {error}"
+            f"{field[0].upper()}{field[1:]}: failed to parse the CEL expression '{expression}': {said}"
         ) from None
 
 

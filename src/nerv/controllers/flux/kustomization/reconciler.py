@@ -135,7 +135,7 @@ class Reconciler:
             return None, retry
         source = self.informers.of(resource).get(namespace, name)
         if source is None:
-            draft.mark(READY, "False", "ArtifactFailed", f'{resource.qualified} "{name}" not found')
+            draft.mark(READY, "False", "ArtifactFailed", f'{kind}.{resource.group} "{name}" not found')
             return None, retry
         artifact: Object | None = (source.get("status") or {}).get("artifact")
         if artifact is None:
