@@ -256,7 +256,7 @@ async def test_build_failures(flux: World) -> None:
 async def test_a_missing_source_and_one_without_artifact(flux: World) -> None:
     await flux.kustomization("apps")
     assert await flux.failed(KUSTOMIZATIONS, "apps", "ArtifactFailed") == (
-        'gitrepositories.source.toolkit.fluxcd.io "home" not found'
+        'GitRepository.source.toolkit.fluxcd.io "home" not found'
     )
     await flux.source(suspend=True)
     await flux.request(KUSTOMIZATIONS, "apps", "again")
