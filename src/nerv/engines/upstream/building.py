@@ -81,6 +81,7 @@ async def build(
             for number, source in enumerate(missing, 1):
                 report(Step(number, len(missing), source))
                 report(Step(number, len(missing), source, await _build(store, go, source, recipes or modules())))
+        say("deleting what only building needed")
     remove_tree(store.build_folder)
 
 

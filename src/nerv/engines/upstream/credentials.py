@@ -59,14 +59,14 @@ def write(folder: Path, config: EngineConfig, server: str) -> Credentials:
         ca=_pair(folder, "ca", config.ca),
         api_server=_pair(folder, "kube-apiserver", config.serving),
         kubelet_client=_pair(folder, "kubelet-client", config.kubelet_client),
-        service_account_key=_private(folder / "service-account.key", config.service_account_key),
-        service_account_public_key=_private(
+        service_account_key=write_private(folder / "service-account.key", config.service_account_key),
+        service_account_public_key=write_private(
             folder / "service-account.pub", certificates.public_key_pem(config.service_account_key)
         ),
-        etcd_ca=_private(folder / "etcd-ca.crt", etcd_ca.certificate),
+        etcd_ca=write_private(folder / "etcd-ca.crt", etcd_ca.certificate),
         etcd=_pair(folder, "etcd", etcd),
         etcd_client=_pair(folder, "etcd-client", etcd_client),
-        front_proxy_ca=_private(folder / "front-proxy-ca.crt", front_proxy_ca.certificate),
+        front_proxy_ca=write_private(folder / "front-proxy-ca.crt", front_proxy_ca.certificate),
         front_proxy=_pair(folder, "front-proxy", front_proxy),
         controller_manager=_kubeconfig(folder, config, server, "kube-controller-manager"),
         scheduler=_kubeconfig(folder, config, server, "kube-scheduler"),
@@ -77,17 +77,18 @@ def _kubeconfig(folder: Path, config: EngineConfig, server: str, component: str)
     """Of the user that Kubernetes' own roles name."""
     user = certificates.issue(config.ca, f"system:{component}", client=True, server=False)
     text = kubeconfig.inline(server, config.ca.certificate, user, cluster=component)
-    return _private(folder / f"{component}.kubeconfig", text)
+    return write_private(folder / f"{component}.kubeconfig", text)
 
 
 def _pair(folder: Path, name: str, pair: KeyPair) -> Files:
     return Files(
-        _private(folder / f"{name}.crt", pair.certificate),
-        _private(folder / f"{name}.key", pair.key),
+        write_private(folder / f"{name}.crt", pair.certificate),
+        write_private(folder / f"{name}.key", pair.key),
     )
 
 
-def _private(path: Path, text: str) -> Path:
+def write_private(path: Path, text: str) -> Path:
+    """Write a file (0600) whole or not at all, and return its place."""
     temporary = path.with_name(f".{path.name}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

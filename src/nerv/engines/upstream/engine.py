@@ -63,8 +63,9 @@ class UpstreamEngine(Engine):
             raise
 
     async def _start(self, config: EngineConfig) -> Endpoint:
-        etcd, peer, api = (HeldPort(), HeldPort(), HeldPort(config.port))
-        self._ports += [etcd, peer, api]
+        for wanted in (0, 0, config.port):
+            self._ports.append(HeldPort(wanted))
+        etcd, peer, api = self._ports
         self._url = f"https://{HOST}:{api.number}"
         files = credentials.write(config.state / "pki", config, self._url)
         places = Places(
@@ -75,8 +76,8 @@ class UpstreamEngine(Engine):
             egress=config.state / "egress.yaml",
             admission=config.state / "admission.yaml",
         )
-        places.egress.write_text(arguments.egress_selector(config.egress_socket), encoding="utf-8")
-        places.admission.write_text(documents.dump(dict(config.admission)), encoding="utf-8")
+        credentials.write_private(places.egress, arguments.egress_selector(config.egress_socket))
+        credentials.write_private(places.admission, documents.dump(dict(config.admission)))
         self._launch("etcd", arguments.etcd(places, files))
         self._launch("kube-apiserver", arguments.api_server(config, places, files))
         await self._until_ready()
