@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from tests.support.nodes import DRIVERS, World, cluster, eventually, is_ready, pod, shell
 
+from nerv.kube import objects
 from nerv.kube.objects import Object
-from nerv.kube.resources import CONFIG_MAPS, JOBS, PODS, SECRETS
+from nerv.kube.resources import CONFIG_MAPS, JOBS, NODES, PODS, SECRETS
 from nerv.node.programs import EmbeddedProgram, PodContext
 
 
@@ -302,3 +303,20 @@ async def _claim(world: World, name: str) -> None:
         "volumeName": f"pv-{name}",
     }
     await world.create(PERSISTENT_VOLUME_CLAIMS, {"metadata": {"name": name}, "spec": spec})
+
+
+async def test_a_node_that_was_given_up_says_that_it_is_ready_again(world: World) -> None:
+    """The node life-cycle controller has marked it while the machine slept; a lease alone does not take that back."""
+    await world.start_node("n2", 2, lease_seconds=1, status_interval=1e9)
+    gone = {
+        "type": "Ready",
+        "status": "Unknown",
+        "reason": "NodeStatusUnknown",
+        "message": "Kubelet stopped posting node status.",
+        "lastHeartbeatTime": "2026-01-01T00:00:00Z",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    await world.client.patch(NODES, "n2", None, {"status": {"conditions": [gone]}}, subresource="status")
+    await world.wait(NODES, "n2", lambda node: not is_ready(node))
+    found = await world.wait(NODES, "n2", is_ready)
+    assert objects.condition(found, "Ready")["reason"] == "KubeletReady"

@@ -62,6 +62,7 @@ def test_what_is_there_and_what_is_missing(platform: PlatformFolder) -> None:
     assert missing.detail.startswith("not built: kube-apiserver, ")
     _build(*catalog.PROGRAMS)
     assert [state.ready for state in engines.overview()] == [True, True]
+    assert engines.is_ready("upstream")
 
 
 def test_versions_that_are_not_the_pinned_ones_are_told(platform: PlatformFolder) -> None:

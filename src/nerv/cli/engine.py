@@ -39,6 +39,11 @@ def build(
     ] = None,
 ) -> None:
     """Build the engine's programs from their published Go modules, once; offline from then on."""
+    make(name, given)
+
+
+def make(name: str, given: Path | None = None) -> None:
+    """Build or take an engine's programs and tell how it goes. Raises NervError."""
     talk = output.talk()
 
     def report(step: Step) -> None:
@@ -51,7 +56,7 @@ def build(
 
     made = asyncio.run(engines.build(name, given, report, lambda text: talk.print(text, markup=False)))
     size = sum(each.size for each in made.read().values())
-    talk.print(f"engine {name} is ready, {_size(size)} in {made.folder}: `nerv up --engine {name}`", markup=False)
+    talk.print(f"engine {name} is ready, {_size(size)} in {made.folder}", markup=False)
 
 
 @engine.command()

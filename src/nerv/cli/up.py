@@ -17,9 +17,10 @@ import uvloop
 from nerv import logs, process
 from nerv.cli import output
 from nerv.cli.context import Context
+from nerv.cli.engine import make as make_engine
 from nerv.cli.live import LiveView
 from nerv.errors import NervError
-from nerv.operations import access, collect, keys, memory, scaffold, session, target
+from nerv.operations import access, collect, engines, keys, memory, scaffold, session, target
 from nerv.operations import folder as folders
 from nerv.operations.cluster import Cluster, Options
 from nerv.operations.folder import PlatformFolder
@@ -57,6 +58,9 @@ def up(
         )
     platform = _platform(settings, folder)
     options = Options(offline, engine, bare, network)
+    if engine == engines.UPSTREAM and not offline and not engines.is_ready(engine):
+        output.talk().print("the upstream engine is not built yet; this is done once")
+        make_engine(engine)
     if detach:
         _detach(platform, options, debug=settings.debug)
     else:

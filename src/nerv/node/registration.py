@@ -7,7 +7,7 @@ import os
 import platform
 import uuid
 
-from nerv.kube import errors
+from nerv.kube import errors, objects
 from nerv.kube.objects import Object, micro_timestamp
 from nerv.kube.resources import LEASES, NODES
 from nerv.node.context import NodeContext
@@ -43,13 +43,19 @@ async def write_status(context: NodeContext, node: Object) -> Object:
 
 
 async def keep_alive(context: NodeContext, node: Object) -> None:
-    """Renew the lease until cancelled, a quarter of its time before others would worry, and the status now and then."""
+    """Renew the lease until cancelled, a quarter of its time before others would worry, and the status now and then.
+
+    A node that was given up while it did not answer (a machine that slept) has its status written anew: a lease alone
+    does not make it Ready again.
+    """
     interval = context.config.lease_seconds / 4
+    nodes = context.informers.of(NODES)
     until_status = context.config.status_interval
     while True:
         try:
             await _renew(context, node)
-            if until_status <= 0:
+            seen = nodes.get(None, context.config.name)
+            if until_status <= 0 or (seen is not None and not objects.is_true(seen, "Ready")):
                 node = await write_status(context, node)
                 until_status = context.config.status_interval
         except (errors.ApiError, OSError) as error:

@@ -95,6 +95,11 @@ def overview() -> list[EngineState]:
     ]
 
 
+def is_ready(name: str) -> bool:
+    """Whether an engine can run. Raises NervError for a damaged store."""
+    return all(state.ready for state in overview() if state.name == name)
+
+
 def program_versions() -> list[ProgramVersion]:
     """What every engine would run."""
     own = EmbeddedEngine().versions()
