@@ -89,6 +89,13 @@ async def test_what_a_source_cannot_mend_by_itself_ends_the_wait(cluster: Client
         await flux.wait_for_flux(cluster, revision=REVISION, timeout=20)
 
 
+async def test_what_is_suspended_is_not_waited_for(cluster: Client) -> None:
+    await cluster.patch(flux.KUSTOMIZATIONS, flux.NAME, flux.NAMESPACE, {"spec": {"suspend": True}})
+    await _source(cluster, _ready("True") | _artifact(REVISION))
+    with pytest.raises(NervError, match="Kustomization flux-system/flux-system is suspended"):
+        await flux.wait_for_flux(cluster, revision=REVISION, timeout=20)
+
+
 async def test_no_bare_time_out(cluster: Client) -> None:
     await _source(cluster, _ready("False", "no route to host"))
     expected = rf"waited for GitRepository flux-system/flux-system to fetch {REVISION}; it says: no route to host"

@@ -210,6 +210,14 @@ async def test_this_machine_is_reached_only_where_the_definition_names_it(config
         await server.close()
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.1", "[::ffff:127.0.0.1]", "[::1]"])
+async def test_no_spelling_of_loopback_leads_here(config: MirrorConfig, client: Client, host: str) -> None:
+    mirror = Mirror(replace(config, repository=None, offline=False), client)
+    await mirror.start()
+    assert await _answer(f"https://{host}:1/", mirror) == 403
+    await mirror.stop()
+
+
 async def test_a_repository_that_is_not_served_is_refused_offline(config: MirrorConfig, client: Client) -> None:
     mirror = Mirror(replace(config, repository=None), client)
     await mirror.start()

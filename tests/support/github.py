@@ -226,10 +226,6 @@ class Hub:
         match method, rest:
             case "GET", []:
                 return _json(200, _shown(found))
-            case "GET", ["branches", branch]:
-                if not found.git("for-each-ref", f"refs/heads/{branch}"):
-                    return _json(404, {"message": "Branch not found"})
-                return _json(200, {"name": branch, "protected": (found.folder / f"protected-{branch}").exists()})
             case "GET", ["keys"]:
                 return _json(200, found.keys)
             case "POST", ["keys"]:

@@ -181,6 +181,7 @@ class _Wait:
         what = f"GitRepository {NAMESPACE}/{NAME} to fetch {self.revision}"
         if found is None:
             return what
+        _check_active(found)
         ready = objects.condition(found, "Ready") or {}
         said = str(ready.get("message", ""))
         failed = ready.get("status") == "False" and _attempted(found)
@@ -196,6 +197,7 @@ class _Wait:
         what = f"Kustomization {NAMESPACE}/{NAME} to apply {self.revision}"
         if found is None:
             return what
+        _check_active(found)
         status, ready = found.get("status") or {}, objects.condition(found, "Ready") or {}
         if status.get("lastAttemptedRevision") == self.revision and _attempted(found):
             if ready.get("status") == "True" and _current(found):
@@ -212,6 +214,13 @@ class _Wait:
             if found is None or status.level is not kstatus.Level.CURRENT:
                 return f"Deployment {NAMESPACE}/{name} to be ready{f'; it says: {status.message}' if found else ''}"
         return ""
+
+
+def _check_active(found: Object) -> None:
+    """Raises NervError for what somebody has suspended."""
+    if (found.get("spec") or {}).get("suspend"):
+        kind = found["kind"]
+        raise NervError(f"{kind} {NAMESPACE}/{NAME} is suspended", f"`nerv resume {kind}/{NAMESPACE}/{NAME}` lets it go on")
 
 
 def _current(found: Object) -> bool:

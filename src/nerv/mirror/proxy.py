@@ -13,7 +13,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Mapping, Set
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -121,7 +121,7 @@ class Proxy:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 addresses = await _resolve(host, port)
-                if not named and any(ip_address(address).is_loopback for address in addresses):
+                if not named and any(map(_leads_here, addresses)):
                     raise Refused(_FORBIDDEN, f"{host}:{port} is this machine itself, which is not served")
                 return await _connect(addresses, port)
         except (OSError, TimeoutError) as error:
@@ -166,9 +166,17 @@ async def _resolve(host: str, port: int) -> list[str]:
     return [str(address[0]).partition("%")[0] for *_, address in found]
 
 
+def _leads_here(address: str) -> bool:
+    """Whether the address is this machine's loopback, in any of its spellings (0.0.0.0 is one for the kernel)."""
+    found: IPv4Address | IPv6Address = ip_address(address)
+    if isinstance(found, IPv6Address) and found.ipv4_mapped:
+        found = found.ipv4_mapped
+    return found.is_loopback or found.is_unspecified
+
+
 async def _is_local(host: str, port: int) -> bool:
     try:
-        return all(ip_address(address).is_loopback for address in await _resolve(host, port))
+        return all(map(_leads_here, await _resolve(host, port)))
     except OSError:
         return False
 

@@ -123,16 +123,6 @@ class GitHub:
         answer, _ = await self._call("POST", path, {"name": name, "private": private, "auto_init": False})
         return HostedRepository.from_answer({**answer, "permissions": {"admin": True}})
 
-    async def branch_is_protected(self, owner: str, name: str, branch: str) -> bool:
-        """False as well for a branch that does not exist yet."""
-        try:
-            answer, _ = await self._call("GET", f"/repos/{owner}/{name}/branches/{branch}")
-        except GitHubError as error:
-            if error.status == 404:
-                return False
-            raise
-        return bool(answer.get("protected"))
-
     async def ssh_host_keys(self) -> tuple[str, ...]:
         """GitHub's own public host keys, told over TLS; none where the server does not tell."""
         answer, _ = await self._call("GET", "/meta")
