@@ -219,8 +219,8 @@ class _Wait:
 def _check_active(found: Object) -> None:
     """Raises NervError for what somebody has suspended."""
     if (found.get("spec") or {}).get("suspend"):
-        kind = found["kind"]
-        raise NervError(f"{kind} {NAMESPACE}/{NAME} is suspended", f"`nerv resume {kind}/{NAMESPACE}/{NAME}` lets it go on")
+        place = f"{NAMESPACE}/{NAME}"
+        raise NervError(f"{found['kind']} {place} is suspended", f"`nerv resume {found['kind']}/{place}` lets it go on")
 
 
 def _current(found: Object) -> bool:
