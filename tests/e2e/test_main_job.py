@@ -21,7 +21,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     base = tmp_path_factory.mktemp("main")
     with commands.up(Home.at(base), *request.param) as running:
         yield running
-    assert commands.processes_of(base) == []
+    eventually(lambda: commands.processes_of(base) == [], "all processes to be gone")
 
 
 def test_status_ends_with_everything_ready(home: Home) -> None:

@@ -31,6 +31,7 @@ MACHINES = (
     pytest.param(("--engine", "embedded", "--network", "namespaces"), id="embedded-namespaces"),
     pytest.param(("--engine", "embedded", "--network", "proxy"), id="embedded-proxy"),
     pytest.param(("--engine", "upstream", "--network", "namespaces"), id="upstream-namespaces", marks=NEEDS_UPSTREAM),
+    pytest.param(("--engine", "upstream", "--network", "proxy"), id="upstream-proxy", marks=NEEDS_UPSTREAM),
 )
 """Options of `nerv up`: engine by network driver. The main job is done on each."""
 

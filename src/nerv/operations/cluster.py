@@ -94,7 +94,7 @@ class Cluster:
         plan = plans.load(folder)
         driver = await networking.choose(folder, options.network)
         engine = engines.create(engines.chosen(folder, options.engine))
-        engines.check(engine, driver[0].driver)
+        engine.check()
         with folders.hold_lock(folder, plan.name, engine.name):
             folders.open_state(folder)
             if options.bare:

@@ -64,17 +64,6 @@ def create(name: str) -> Engine:
     return UpstreamEngine() if name == UPSTREAM else EmbeddedEngine()
 
 
-def check(engine: Engine, driver: str) -> None:
-    """Raise NervError when the engine cannot run here, or not with that driver of the network."""
-    if engine.name == UPSTREAM and driver != "namespaces":
-        raise NervError(
-            f"engine {UPSTREAM} needs network driver `namespaces`, and this platform has `{driver}`: "
-            "Flux's controllers all listen at the same ports",
-            "`--network namespaces`, where user namespaces are allowed, or `--engine embedded`",
-        )
-    engine.check()
-
-
 def remember(folder: PlatformFolder, name: str) -> None:
     """What `up` without `--engine` runs from now on."""
     folders.write_private(folder.engine_file, f"{name}\n")
