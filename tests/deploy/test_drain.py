@@ -1,4 +1,4 @@
-"""Drain against a real API server: budgets hold, data that goes is said, pods without a controller are not lost."""
+"""Drain, and leaving etcd, against a real API server: budgets hold, what goes is said, nothing is lost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from tests.support import k3s
 
-from nerv.deploy import drain
+from nerv.deploy import drain, etcd
 from nerv.errors import NervError
 from nerv.kube.client import Client
 from nerv.kube.objects import Object
@@ -96,3 +96,22 @@ async def test_cordon_and_uncordon(cluster: Client) -> None:
     assert (await cluster.get(NODES, "w1"))["spec"]["unschedulable"] is True
     await drain.cordon(cluster, "w1", unschedulable=False)
     assert "unschedulable" not in (await cluster.get(NODES, "w1")).get("spec", {})
+
+
+async def test_a_server_leaves_etcd_before_anything_of_it_is_deleted(client: Client) -> None:
+    await k3s.add_node(client, k3s.node("s3"))
+    leaving = asyncio.create_task(etcd.leave(client, "s3", limit=20, between=0.01))
+
+    async def asked() -> bool:
+        return etcd.LEAVE in ((await client.get(NODES, "s3"))["metadata"].get("annotations") or {})
+
+    async with asyncio.timeout(10):
+        while not await asked():  # noqa: ASYNC110  what K3s' controller watches for
+            await asyncio.sleep(0.01)
+    assert not leaving.done()
+    await client.patch(NODES, "s3", None, {"metadata": {"annotations": {etcd.LEFT: "s3-1a2b3c4d"}}})
+    await leaving
+    await k3s.add_node(client, k3s.node("s4"))
+    with pytest.raises(NervError, match="s4 has not left etcd within 0 s"):
+        await etcd.leave(client, "s4", limit=0.05, between=0.01)
+    await etcd.leave(client, "nobody", limit=0, between=0.01)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +9,7 @@ from typing import Any
 
 from nerv.components import definition
 from nerv.components.catalog import Platform
-from nerv.deploy import drain, quorum, waiting
+from nerv.deploy import drain, etcd, quorum, waiting
 from nerv.deploy.ssh import Access, Remote, Target
 from nerv.deploy.steps import Record, Step, perform
 from nerv.deploy.upgrade import Member
@@ -29,8 +27,6 @@ from nerv.operations.updating import members
 from nerv.platform import node_edits
 from nerv.platform.models import Node
 
-_REMOVE = "etcd.k3s.cattle.io/remove"
-_REMOVED = "etcd.k3s.cattle.io/removed-node-name"
 # K3s' own state: certificates, database, images, its identity. Volumes of Longhorn lie elsewhere and stay.
 _STATE = ("/var/lib/rancher/k3s", "/etc/rancher/node", "/var/lib/kubelet", "/var/lib/cni")
 _WIPE = f"systemctl stop {K3S_UNIT}; k3s-killall.sh >/dev/null 2>&1; rm -rf {' '.join(_STATE)}"
@@ -102,7 +98,7 @@ def removal(platform: Platform, name: str, options: NodeOptions, say: Callable[[
         Step(
             "etcd",
             "a server leaves etcd first, so that its majority is counted without it",
-            (f"{kubectl} annotate node {name} {_REMOVE}=true    # servers only; wait for {_REMOVED}",),
+            (f"{kubectl} annotate node {name} {etcd.LEAVE}=true    # servers only; wait for {etcd.LEFT}",),
             partial(_leave_etcd, platform, name, options),
         ),
         Step(
@@ -182,21 +178,7 @@ async def _leave_etcd(platform: Platform, name: str, options: NodeOptions) -> No
         found = await _member(client, name)
         if found is None or not found.server:
             return
-        await client.patch(NODES, name, None, {"metadata": {"annotations": {_REMOVE: "true"}}})
-        deadline = time.monotonic() + options.waits.join
-        while True:
-            try:
-                node = await client.get(NODES, name)
-            except NotFound:
-                return
-            if _REMOVED in (node["metadata"].get("annotations") or {}):
-                return
-            if time.monotonic() > deadline:
-                raise NervError(
-                    f"{name} has not left etcd within {options.waits.join:.0f} s",
-                    "the other servers' journals (`journalctl -u k3s`) say why; the same command goes on",
-                )
-            await asyncio.sleep(options.waits.between)
+        await etcd.leave(client, name, limit=options.waits.join, between=options.waits.between)
 
 
 async def _delete(platform: Platform, name: str) -> None:
