@@ -7,29 +7,24 @@ nerv status --kubeconfig /home/you/config/nerv/home/kubeconfig
 # 2. prepare: evaluate here, build, copy the new system beside the old one, and say which units would change
 PATH=$PWD/.nerv/deploy/worker-1/bin:$PATH nix --extra-experimental-features 'nix-command flakes' run 'github:NixOS/nixpkgs/ac62194c3917d5f474c1a844b6fd6da2db95077d#nixos-rebuild' -- dry-activate --fast --flake 'git+file:///home/you/home?dir=nixos#worker-1' --target-host root@192.168.1.20 --build-host root@192.168.1.20
 
-# 3. image: bring the image of NERV's console, made out of this checkout
-nerv image .nerv/images/nerv-console.tar.gz
-.nerv/deploy/worker-1/bin/ssh root@192.168.1.20 'mkdir -p /var/lib/rancher/k3s/agent/images && cat > /var/lib/rancher/k3s/agent/images/nerv-console.tar.gz' < .nerv/images/nerv-console.tar.gz
-.nerv/deploy/worker-1/bin/ssh root@192.168.1.20 'gzip --decompress --stdout /var/lib/rancher/k3s/agent/images/nerv-console.tar.gz | k3s ctr images import -'
-
-# 4. cordon: no new pods for it
+# 3. cordon: no new pods for it
 kubectl --kubeconfig /home/you/config/nerv/home/kubeconfig cordon worker-1
 
-# 5. drain: its pods move, as PodDisruptionBudgets allow; emptyDir data goes with them
+# 4. drain: its pods move, as PodDisruptionBudgets allow; emptyDir data goes with them
 kubectl --kubeconfig /home/you/config/nerv/home/kubeconfig drain worker-1 --ignore-daemonsets --delete-emptydir-data
 
-# 6. arm: a timer on the machine takes it back after 300 s unless disarmed
+# 5. arm: a timer on the machine takes it back after 300 s unless disarmed
 old=$(.nerv/deploy/worker-1/bin/ssh root@192.168.1.20 readlink -f /run/current-system)
 .nerv/deploy/worker-1/bin/ssh root@192.168.1.20 "systemctl stop nerv-rollback.timer 2>/dev/null; systemd-run --unit=nerv-rollback --collect --on-active=300 --timer-property=AccuracySec=1s -- /bin/sh -c '$old/sw/bin/nix-env --profile /nix/var/nix/profiles/system --set $old && $old/bin/switch-to-configuration switch'"
 
-# 7. switch: switch to the new system
+# 6. switch: switch to the new system
 PATH=$PWD/.nerv/deploy/worker-1/bin:$PATH nix --extra-experimental-features 'nix-command flakes' run 'github:NixOS/nixpkgs/ac62194c3917d5f474c1a844b6fd6da2db95077d#nixos-rebuild' -- switch --fast --flake 'git+file:///home/you/home?dir=nixos#worker-1' --target-host root@192.168.1.20 --build-host root@192.168.1.20
 
-# 8. confirm: log in anew, see K3s run, and disarm the timer
+# 7. confirm: log in anew, see K3s run, and disarm the timer
 .nerv/deploy/worker-1/bin/ssh root@192.168.1.20 'systemctl is-active --quiet nerv-rollback.timer && systemctl stop nerv-rollback.timer && ! systemctl is-active --quiet nerv-rollback.service; systemctl is-active k3s'
 
-# 9. gate: the node, its pods and Flux are Ready
+# 8. gate: the node, its pods and Flux are Ready
 nerv status --kubeconfig /home/you/config/nerv/home/kubeconfig
 
-# 10. uncordon: pods may come again
+# 9. uncordon: pods may come again
 kubectl --kubeconfig /home/you/config/nerv/home/kubeconfig uncordon worker-1
