@@ -75,19 +75,15 @@ def list_objects(context: Context, served: Served, call: Call) -> Response:
     shape = representation.negotiate(served, call.request, context.now)
     limit = _number(call.request.param("limit"), "limit")
     token = call.request.param("continue")
-    if shape.lasting and not limit and not token and chosen.everything:
+    if shape.lasting and not token and chosen.everything:
+        # whole lists and first pages (kubectl asks for 500) are the same for everybody until something changes
         cache = store.lists(served.key)
-        place = (shape.key, chosen.namespace)
+        place = (shape.key, chosen.namespace, limit)
         body = cache.get(place)
         if body is None:
-            body = cache[place] = _whole(store, served, chosen, shape)
+            body = cache[place] = _page(store, served, chosen, shape, limit, "")
         return Response(200, body, shape.content_type)
     return Response(200, _page(store, served, chosen, shape, limit, token), shape.content_type)
-
-
-def _whole(store: Store, served: Served, chosen: watches.Choice, shape: Shape) -> bytes:
-    items = [entry.raw for entry in store.entries(served.key, chosen.namespace)]
-    return shape.list(items, str(store.version), "", 0)
 
 
 class _Token(NamedTuple):

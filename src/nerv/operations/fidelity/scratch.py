@@ -26,16 +26,23 @@ _CONTROLLERS = ("system:kube-controller-manager", ("system:masters", "system:aut
 @asynccontextmanager
 async def running(name: str) -> AsyncIterator[Client]:
     """An administrator's client of a fresh engine. Raises NervError when the engine cannot run here."""
+    async with served(name) as (client, _):
+        yield client
+
+
+@asynccontextmanager
+async def served(name: str) -> AsyncIterator[tuple[Client, str]]:
+    """The same, and the URL at which the engine's API server listens on loopback."""
     engine = engines.create(name)
     engine.check()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nerv-fidelity-")))
         config = _config(folder, _free_port())
-        await engine.start(config)
+        endpoint = await engine.start(config)
         stack.push_async_callback(engine.stop)
         if name == engines.EMBEDDED:
             await _start_controllers(stack, engine, config)
-        yield engine.client(*_ADMIN)
+        yield engine.client(*_ADMIN), endpoint.url
 
 
 def _config(folder: Path, port: int) -> EngineConfig:
