@@ -122,7 +122,7 @@ def test_over_ssh_with_a_deploy_key(tmp_path: Path, hub: Hub, engine: str) -> No
     home = _home(tmp_path, hub, f"ssh://git@localhost:{hub.ssh_port}/you/home.git")
     with commands.up(home, "--bare", "--engine", engine):
         # a run that is not given the time says what it waited for, and the next one goes on
-        assert "nerv: not done within 1 s: waited for " in _bootstrap(home, hub, "--timeout", "1", code=1)
+        assert "nerv: not done within 0.1 s: waited for " in _bootstrap(home, hub, "--timeout", "0.1", code=1)
         assert "repository you/home is there" in _bootstrap(home, hub)
         _complete(home)
         (key,) = hub.repository("you", "home").keys

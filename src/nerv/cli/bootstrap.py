@@ -40,7 +40,7 @@ _FolderPath: TypeAlias = Annotated[
     typer.Option("--path", help="The cluster's folder. Default: clusters/NAME.", rich_help_panel=_CLUSTER),
 ]
 _DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
-_Timeout: TypeAlias = Annotated[float, typer.Option(help="Seconds to wait for Flux's first run.", min=1)]
+_Timeout: TypeAlias = Annotated[float, typer.Option(help="Seconds to wait for Flux's first run.", min=0.1)]
 _RepositoryOnly: TypeAlias = Annotated[
     bool, typer.Option("--repository-only", help="Prepare the hosted repository alone; touch no cluster.")
 ]

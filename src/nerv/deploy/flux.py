@@ -249,7 +249,7 @@ async def _until(wait: _Wait, timeout: float, say: Say) -> None:
                 await wait.changed.wait()
     except TimeoutError:
         hint = "Flux goes on trying; the same command run again goes on waiting"
-        raise NervError(f"not done within {timeout:.0f} s: waited for {last}", hint) from None
+        raise NervError(f"not done within {timeout:g} s: waited for {last}", hint) from None
 
 
 async def _follow(client: Client, resource: Resource, wait: _Wait) -> None:
