@@ -149,8 +149,9 @@ def processes_of(folder: Path) -> list[str]:
 @contextmanager
 def up(home: Home, *options: str) -> Iterator[Home]:
     """A platform running in the background, taken down at the end."""
-    home.nerv("up", str(home.folder), "--detach", "--offline", *options, timeout=START_PATIENCE)
     try:
+        # a start that takes too long has left a platform behind as well
+        home.nerv("up", str(home.folder), "--detach", "--offline", *options, timeout=START_PATIENCE)
         yield home
     finally:
         home.nerv("down", code=None)
