@@ -88,6 +88,15 @@ WRONG: dict[str, tuple[Change, str]] = {
         "apps-config/console/token.yaml: Secret nerv-system/token: `token` in clear (keep it in "
         "secrets/NAME.sops.yaml, encrypted: `sops encrypt --in-place FILE`; change the value if it was ever committed)",
     ),
+    "encrypted Secret where nothing decrypts": (
+        add(
+            "apps/metallb/token.yaml",
+            secret(ENCRYPTED.join("''")) + "sops: {mac: x}\n",
+            "apps/metallb/kustomization.yaml",
+        ),
+        "apps/metallb/token.yaml: Secret nerv-system/token: is encrypted, and Kustomization flux-system/apps, which "
+        "applies it, has no spec.decryption (keep it in secrets/, which one with decryption applies)",
+    ),
     "machines' secrets in clear": (
         add("nixos/secrets/servers.sops.yaml", "k3s-token: open\n"),
         "nixos/secrets/servers.sops.yaml: is not encrypted (`sops encrypt --in-place nixos/secrets/servers.sops.yaml`; "

@@ -30,6 +30,7 @@ CHECKS: tuple[Check, ...] = (
     kustomizations.references,
     kustomizations.unlisted,
     flux.references,
+    flux.decryption,
     flux.chart_values,
     flux.dependencies,
     custom_resources.order,

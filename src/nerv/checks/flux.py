@@ -29,6 +29,22 @@ def references(_platform: Platform, repository: Repository) -> Iterator[Problem]
         yield from _values(release, repository)
 
 
+def decryption(_platform: Platform, repository: Repository) -> Iterator[Problem]:
+    """Secrets that sops encrypted stand where something decrypts them: Flux 2.6 applies the ciphertext of `stringData`
+    as it is, and says nothing (docs/explanation/engines.md)."""
+    for applied in repository.of(_KUSTOMIZE, "Kustomization"):
+        folder = normal(str(applied.spec.get("path", "."))) + "/"
+        if applied.spec.get("decryption"):
+            continue
+        for secret in repository.of("", "Secret"):
+            if secret.file.startswith(folder) and "sops" in secret.object:
+                who = f"Kustomization {applied.namespace}/{applied.name}"
+                yield secret.problem(
+                    f"is encrypted, and {who}, which applies it, has no spec.decryption",
+                    "keep it in secrets/, which one with decryption applies",
+                )
+
+
 def _source(user: Located, reference: Any, sources: set[tuple[str, str, str]]) -> Iterator[Problem]:
     told = mapping(reference)
     wanted = (str(told.get("kind")), str(told.get("namespace") or user.namespace), str(told.get("name")))
