@@ -92,7 +92,7 @@ def test_a_part_of_the_control_plane_that_dies_comes_back(home: Home) -> None:
     eventually(
         lambda: home.get("deployment", "after").get("status", {}).get("readyReplicas") == 1, "a pod to be scheduled"
     )
-    home.kubectl("delete", "deployment", "after")
+    home.kubectl("delete", "deployment", "after", "--cascade=foreground")  # returns when its pod is gone, too
 
 
 @pytest.mark.skipif(
