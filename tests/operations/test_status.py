@@ -1,3 +1,4 @@
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -5,7 +6,7 @@ from rich.console import Console
 
 from nerv.cli import live
 from nerv.cli.status import page, summary
-from nerv.operations.status import Status
+from nerv.operations.status import Status, platform_name, short_revision
 
 
 def _flux(kind: str, name: str, ready: str, message: str = "", **more: Any) -> dict[str, Any]:
@@ -77,6 +78,35 @@ def test_a_generation_not_yet_seen_is_in_progress() -> None:
 
 def test_suspended_objects_do_not_hold_health_up() -> None:
     assert _status(HelmRelease=[_flux("HelmRelease", "x", "False", spec={"suspend": True})]).healthy
+
+
+def test_what_could_not_be_read_is_never_healthy() -> None:
+    refused = replace(_status(), refused=('nodes is forbidden: User "x" cannot list resource "nodes"',))
+    assert not refused.healthy
+    assert "Not readable    nodes is forbidden" in _text(page(refused))
+
+
+def test_a_suspended_object_keeps_what_it_was() -> None:
+    held = _flux("Kustomization", "apps", "True", "Applied", spec={"suspend": True})
+    held["metadata"]["generation"] = 2
+    assert _status(Kustomization=[held]).kustomizations[0].ready == "True"
+
+
+def test_pods_of_other_clusters_have_no_runtime_and_nothing_is_made_up() -> None:
+    pod = _pod("default", "web")
+    del pod["metadata"]["annotations"]
+    found = replace(_status(Pod=[pod]), engine="", server="https://192.168.1.10:6443", version="v1.31.9+k3s1")
+    told = _text(page(found))
+    assert "home on https://192.168.1.10:6443, Kubernetes v1.31.9+k3s1: healthy" in told
+    assert "Pods            1 of 1 Running in 1 namespaces\n" in told
+
+
+def test_the_platforms_name_is_that_of_its_folder_in_the_repository() -> None:
+    root = {"metadata": {"name": "flux-system"}, "spec": {"path": "./clusters/home"}}
+    assert platform_name([{"metadata": {"name": "apps"}, "spec": {"path": "./clusters/x"}}, root]) == "home"
+    assert platform_name([]) == "platform"
+    assert short_revision(f"main@sha1:{'a' * 40}") == "main@sha1:aaaaaaaa"
+    assert short_revision("1.9.1") == "1.9.1"
 
 
 def test_dashboards_are_given_as_seen_from_this_machine() -> None:
