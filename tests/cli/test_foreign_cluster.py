@@ -222,6 +222,19 @@ async def test_a_time_out_names_what_was_waited_for(cluster: Foreign) -> None:
     )
 
 
+async def test_waiting_ends_with_what_is_ready_and_names_what_is_not(cluster: Foreign) -> None:
+    done = await cluster.nerv("wait", "hr/traefik", "deploy/traefik")
+    assert done.stdout == "helmrelease/traefik-system/traefik is ready\ndeployment/traefik-system/traefik is ready\n"
+    late = await cluster.nerv("wait", "deploy/longhorn-ui", "--timeout", "0.5s", code=1)
+    assert "deployment/longhorn-system/longhorn-ui still waits for readiness after 0.5 s" in late.stderr
+    all_of_it = await cluster.nerv("wait", "--timeout", "1s", code=1)
+    assert all_of_it.stderr.splitlines()[-1].startswith(
+        "nerv: not healthy after 1 s, it still waits for Kustomization flux-system/apps: timeout waiting for"
+    )
+    nobody = await cluster.nerv("wait", code=1, kubeconfig=cluster.user("nobody"))
+    assert "is forbidden" in nobody.stderr
+
+
 async def test_references_are_forgiving_and_exact(cluster: Foreign) -> None:
     assert "did you mean kustomization/flux-system/apps" in (await cluster.nerv("tree", "ks/app", code=1)).stderr
     assert "names no object" in (await cluster.nerv("tree", "apps", code=1)).stderr

@@ -95,7 +95,8 @@ def test_why_follows_a_broken_commit_to_its_file(home: Home) -> None:
     assert "broken.yaml" in told
     assert "`nerv check` finds it before it is pushed" in told
     home.git("revert", "--no-edit", "HEAD")
-    eventually(lambda: home.status()["healthy"], "health after the revert")
+    eventually(lambda: "broken.yaml" not in home.nerv("why", code=None).stdout, "the revert to reach the cluster")
+    assert home.nerv("wait", "--timeout", "80s").stdout == "everything is ready\n"
 
 
 def test_why_finds_a_pod_that_fits_nowhere(home: Home) -> None:

@@ -166,6 +166,8 @@ def workload(key: str, image: str, *, pulled: bool) -> list[Object]:
             "message": "Deployment does not have minimum availability.",
             "reason": "MinimumReplicasUnavailable",
         }
+    reason = "NewReplicaSetAvailable" if pulled else "ReplicaSetUpdated"
+    progressing = ready("True", reason, f'ReplicaSet "{name}-5d9" is progressing.', "Progressing")
     counts = {"replicas": 1, "updatedReplicas": 1, "readyReplicas": count, "availableReplicas": count}
     helm = {
         "helm.toolkit.fluxcd.io/name": namespace.removesuffix("-system"),
@@ -173,7 +175,8 @@ def workload(key: str, image: str, *, pulled: bool) -> list[Object]:
     }
     deployment = obj(
         "apps/v1", "Deployment", key, spec=spec, labels=helm,
-        status={"observedGeneration": 1, **counts, "unavailableReplicas": 1 - count, "conditions": [available]},
+        status={"observedGeneration": 1, **counts, "unavailableReplicas": 1 - count,
+                "conditions": [available, progressing]},
     )  # fmt: skip
     replicas = obj(
         "apps/v1", "ReplicaSet", f"{key}-5d9", spec=spec, status={"replicas": 1}, ownerReferences=owned(deployment),

@@ -31,6 +31,7 @@ VERBS: tuple[tuple[str, str, str], ...] = (
     ("why", "nerv.cli.why", "why"),
     ("tree", "nerv.cli.tree", "tree"),
     ("trace", "nerv.cli.tree", "trace"),
+    ("wait", "nerv.cli.wait", "wait"),
     ("reconcile", "nerv.cli.reconcile", "reconcile"),
     ("suspend", "nerv.cli.reconcile", "suspend"),
     ("resume", "nerv.cli.reconcile", "resume"),

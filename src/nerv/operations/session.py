@@ -27,7 +27,12 @@ async def connect(target: Target) -> AsyncIterator[Client]:
 async def status(target: Target) -> Status:
     """The status of the cluster. Raises NervError, ApiError."""
     async with connect(target) as client:
-        found = await collect.collect(client, target.engine, published(target), server=target.server)
+        return await status_by(client, target)
+
+
+async def status_by(client: Client, target: Target) -> Status:
+    """The status, by a client of the cluster. Raises ApiError."""
+    found = await collect.collect(client, target.engine, published(target), server=target.server)
     if not target.folder or not target.engine:
         return found
     record = networking.read(target.folder)
