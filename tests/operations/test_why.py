@@ -227,6 +227,15 @@ def test_a_refused_pod_is_told_by_its_replica_set() -> None:
     assert found.remedy.startswith("the namespace's Pod Security level refuses the pod")
 
 
+def test_a_job_is_in_trouble_when_its_pods_are_and_not_because_it_runs() -> None:
+    job = obj("batch/v1", "Job", "default/backup", spec={}, status={"active": 1, "startTime": "2026-11-25T12:00:00Z"})
+    failing = _pod("default/backup-x", {"state": {"terminated": {"exitCode": 1, "reason": "Error"}}})
+    failing["metadata"]["ownerReferences"] = foreign.owned(job)
+    found = _finding("Job", "backup", job, failing, foreign.node())
+    assert _chain(found) == ["job/default/backup", "pod/default/backup-x"]
+    assert why.findings(why.facts_of([job, foreign.node()])) == []
+
+
 def test_a_certificate_waits_for_its_issuer() -> None:
     spec = {"secretName": "tls", "issuerRef": {"kind": "ClusterIssuer", "name": "home-ca"}}
     status = {"conditions": [ready("False", "DoesNotExist", "Issuing certificate as Secret does not exist")]}

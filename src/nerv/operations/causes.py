@@ -63,6 +63,10 @@ def trouble(obj: Object, facts: Facts) -> str:
         pending = (obj.get("spec") or {}).get("type") == "LoadBalancer" and not _ingress(status)
         return _said(obj, facts, "has no address yet") if pending else ""
     level, message = tree.level_of(obj)
+    if kind == "Job" and level == "Current" and not objects.is_true(obj, "Complete"):
+        # that a Job runs is no trouble; that its pods fail is, long before it gives up
+        failing = next(filter(None, (trouble(pod, facts) for pod in facts.owned.get(objects.uid(obj), ()))), "")
+        return f"a pod of it fails: {failing}" if failing else ""
     if level == "Suspended":
         ready = objects.condition(obj, "Ready") or {}
         return "" if ready.get("status") == "True" else f"suspended; before: {message or 'nothing'}"

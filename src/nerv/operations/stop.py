@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import time
+from pathlib import Path
 
 from nerv.errors import NervError
 from nerv.operations import folder as folders
@@ -27,11 +28,21 @@ def stop(folder: PlatformFolder) -> int | None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _PATIENCE
-    while folders.running_pid(folder) is not None:
+    # the lock is let go a moment before the process is gone, and that one is what was asked for
+    while folders.running_pid(folder) is not None or _lives(pid):
         if time.monotonic() > deadline:
             raise NervError(f"{folder.root} still runs {_PATIENCE:.0f} s after SIGTERM (pid {pid})", f"kill -9 {pid}")
         time.sleep(_POLL)
     return pid
+
+
+def _lives(pid: int) -> bool:
+    """Whether the process still runs; one that has ended and was not fetched by its parent does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in ("Z", "X")
 
 
 def forget(folder: PlatformFolder) -> None:
