@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import orjson
@@ -13,6 +14,7 @@ from nerv.apiserver.identity import ADMIN
 from nerv.kube import errors
 from nerv.kube.client import Client
 from nerv.kube.resources import (
+    CONFIG_MAPS,
     DEPLOYMENTS,
     LIMIT_RANGES,
     NAMESPACES,
@@ -203,6 +205,15 @@ async def test_quota_counts_and_refuses(client: Client) -> None:
     assert refused.value.message == (
         'pods "r" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1'
     )
+
+
+async def test_requests_side_by_side_do_not_pass_a_quota_together(client: Client) -> None:
+    quota = {"metadata": {"name": "q", "namespace": "default"}, "spec": {"hard": {"configmaps": "3"}}}
+    await client.create(RESOURCE_QUOTAS, quota)
+    maps = [{"metadata": {"name": f"m-{number}", "namespace": "default"}} for number in range(8)]
+    answers = await asyncio.gather(*(client.create(CONFIG_MAPS, each) for each in maps), return_exceptions=True)
+    assert sum(isinstance(answer, errors.Forbidden) for answer in answers) == 5
+    assert (await client.get(RESOURCE_QUOTAS, "q", "default"))["status"]["used"] == {"configmaps": "3"}
 
 
 async def test_quota_of_compute_demands_requests(client: Client) -> None:

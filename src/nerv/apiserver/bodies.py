@@ -33,16 +33,21 @@ def decode(request: Request, wanted: str = "Object") -> Object:
 
 def patch(request: Request) -> Any:
     """The body of a patch, any JSON value. Raises errors.BadRequest."""
+    _check_size(request)
     try:
         return orjson.loads(request.body)
     except orjson.JSONDecodeError as error:
         raise errors.BadRequest(f"error decoding patch: {_in_words_of_go(error)}") from None
 
 
-def _parse(request: Request, wanted: str) -> Any:
+def _check_size(request: Request) -> None:
     if len(request.body) > _LARGEST:
         limit = f"Request entity too large: limit is {_LARGEST}"
         raise errors.ApiError(limit, code=413, reason="RequestEntityTooLarge")
+
+
+def _parse(request: Request, wanted: str) -> Any:
+    _check_size(request)
     kind = media_type(request)
     if kind.endswith("yaml"):
         return _yaml(request.body)

@@ -18,6 +18,8 @@ from nerv.apiserver.store import Entry, Store
 from nerv.http.messages import Request, Response, Stream
 from nerv.kube import errors, fields, selectors
 
+_KEPT_LIMITS = (0, 500)
+"""Whole lists, and the pages that kubectl and client-go ask for; other limits would fill the memory one by one."""
 _MATCHES = ("Exact", "NotOlderThan", "")
 
 
@@ -75,7 +77,7 @@ def list_objects(context: Context, served: Served, call: Call) -> Response:
     shape = representation.negotiate(served, call.request, context.now)
     limit = _number(call.request.param("limit"), "limit")
     token = call.request.param("continue")
-    if shape.lasting and not token and chosen.everything:
+    if shape.lasting and not token and chosen.everything and limit in _KEPT_LIMITS:
         # whole lists and first pages (kubectl asks for 500) are the same for everybody until something changes
         cache = store.lists(served.key)
         place = (shape.key, chosen.namespace, limit)

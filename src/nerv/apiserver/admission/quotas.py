@@ -44,9 +44,10 @@ async def check(context: Context, attributes: Attributes) -> None:
         grown = _growth(quota, attributes)
         if not grown:
             continue
-        _demand_room(quota, grown, attributes)
-        if not attributes.dry_run:
-            await _spend(context, attributes.namespace, quota["metadata"]["name"], grown)
+        if attributes.dry_run:
+            _demand_room(quota, grown, attributes)
+        else:
+            await _spend(context, attributes, quota["metadata"]["name"], grown)
 
 
 def _growth(quota: Object, attributes: Attributes) -> Usage:
@@ -87,8 +88,12 @@ def _demand_room(quota: Object, grown: Usage, attributes: Attributes) -> None:
         )
 
 
-async def _spend(context: Context, namespace: str, name: str, grown: Usage) -> None:
+async def _spend(context: Context, attributes: Attributes, name: str, grown: Usage) -> None:
+    """Count up what is used. Raises errors.Forbidden when there is no room: looked at again each time somebody was
+    faster, so that requests side by side do not pass together."""
+
     def make(quota: Object) -> Object:
+        _demand_room(quota, grown, attributes)
         status = quota.setdefault("status", {})
         status.setdefault("hard", dict((quota.get("spec") or {}).get("hard") or {}))
         used = status.setdefault("used", {})
@@ -97,7 +102,7 @@ async def _spend(context: Context, namespace: str, name: str, grown: Usage) -> N
         return quota
 
     served = context.registry.require("", "v1", _KEY)
-    target = Target("update", "", "", "v1", _KEY, namespace, name, "status")
+    target = Target("update", "", "", "v1", _KEY, attributes.namespace, name, "status")
     try:
         await writes.update(context, served, Call(Request("PUT", ""), ADMIN, target), make)
     except errors.NotFound:

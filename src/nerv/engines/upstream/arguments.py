@@ -125,7 +125,8 @@ def scheduler(files: Credentials) -> list[str]:
 
 
 def egress_selector(socket: Path) -> str:
-    """Kubelets, webhooks, aggregated APIs and proxied Services through the socket; etcd directly."""
+    """Kubelets, webhooks (those named by a URL too: `controlplane`), aggregated APIs and proxied Services through the
+    socket; etcd directly."""
     direct = {"proxyProtocol": "Direct"}
     connect = {"proxyProtocol": "HTTPConnect", "transport": {"uds": {"udsName": str(socket)}}}
     return documents.dump(
@@ -134,7 +135,7 @@ def egress_selector(socket: Path) -> str:
             "kind": "EgressSelectorConfiguration",
             "egressSelections": [
                 {"name": "cluster", "connection": connect},
-                {"name": "controlplane", "connection": direct},
+                {"name": "controlplane", "connection": connect},
                 {"name": "etcd", "connection": direct},
             ],
         }
