@@ -51,6 +51,9 @@ exit "$(cat "$CALLS.exit" 2>/dev/null || echo 0)"
 """
 _KUBECTL = """#!/bin/sh
 echo "$@" >>"$CALLS.kubectl"
+if [ -e "$CALLS.fails" ]; then
+  case "$*" in "$(cat "$CALLS.fails")"*) echo "the connection was refused" >&2; exit 1 ;; esac
+fi
 exec {kubectl} "$@"
 """
 
@@ -83,6 +86,10 @@ class Machine:
 
     def flux_exits(self, code: int) -> None:
         (self.folder / "calls.exit").write_text(str(code))
+
+    def kubectl_fails(self, beginning: str) -> None:
+        """The API server goes away just when it is asked this."""
+        (self.folder / "calls.fails").write_text(beginning)
 
     def calls(self, program: str) -> list[str]:
         path = self.folder / f"calls.{program}"
@@ -207,6 +214,26 @@ async def test_where_flux_is_in_charge_only_secrets_are_brought_up_to_date(machi
         await machine.client.get(DEPLOYMENTS, "helm-controller", NAMESPACE)
     login = await machine.client.get(SECRETS, "flux-system", NAMESPACE)
     assert login["data"]["password"] == "YSBuZXdlciBvbmU="
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("get customresourcedefinition", "does not say whether Flux is there"),
+        ("get kustomizations.kustomize.toolkit.fluxcd.io", "does not say what Flux has applied"),
+    ],
+)
+async def test_no_answer_does_not_look_like_a_cluster_without_flux(machine: Machine, question: str, said: str) -> None:
+    await machine.run()
+    state = {"status": {"lastAppliedRevision": "main@sha1:0123"}}
+    await machine.client.patch(KUSTOMIZATIONS, "flux-system", NAMESPACE, state, subresource="status")
+    await machine.client.delete(DEPLOYMENTS, "helm-controller", NAMESPACE)
+    machine.kubectl_fails(question)
+    output = await machine.run(code=1)
+    assert f"flux-bootstrap: the API server {said}" in output
+    assert "the connection was refused" in output
+    with pytest.raises(NotFound):
+        await machine.client.get(DEPLOYMENTS, "helm-controller", NAMESPACE)
 
 
 async def test_an_api_that_is_down_is_waited_for_with_a_limit(machine: Machine, tmp_path: Path) -> None:

@@ -43,12 +43,16 @@ wait_for() {
 
 api_answers() { kubectl get --raw=/readyz --request-timeout=5s; }
 
-# Flux has applied the repository: what it applied is newer than what this machine was built with
+# Flux has applied the repository: what it applied is newer than what this machine was built with. No answer is not a
+# no (`if` switches errexit off): older controllers must not replace those of a cluster that is Flux's already
 flux_is_in_charge() {
-  local definition=kustomizations.kustomize.toolkit.fluxcd.io applied
-  [[ -n $(kubectl get customresourcedefinition "$definition" --ignore-not-found --output=name) ]] || return 1
+  local definition=kustomizations.kustomize.toolkit.fluxcd.io found applied
+  found=$(kubectl get customresourcedefinition "$definition" --ignore-not-found --output=name) \
+    || fail "the API server does not say whether Flux is there (see above)"
+  [[ -n $found ]] || return 1
   applied=$(kubectl get "$definition" flux-system --namespace="$namespace" --ignore-not-found \
-    --output='jsonpath={.status.lastAppliedRevision}')
+    --output='jsonpath={.status.lastAppliedRevision}') \
+    || fail "the API server does not say what Flux has applied (see above)"
   [[ -n $applied ]]
 }
 
