@@ -108,6 +108,15 @@ def test_an_installer_needs_neither_kexec_nor_programs() -> None:
     assert judged(variant="nixos:installer", kexec="n", **{"program.cpio": "n"}) == []
 
 
+def test_a_password_alone_is_enough_only_for_the_installer() -> None:
+    alone = replace(WANTED, password_only=True)
+    (said,) = judged(alone)
+    assert said == (
+        "nerv-1: a password does not survive kexec (add --identity KEY, or start the machine from the NixOS installer)"
+    )
+    assert judged(alone, variant="nixos:installer") == []
+
+
 def test_who_joins_needs_a_cluster_that_answers_and_addresses_may_be_in_use() -> None:
     joining = replace(WANTED, first=False)
     assert judged(joining, api="pong", **{"answers.192.168.1.112": "ping", "answers.192.168.1.9": "ping"}) == []

@@ -69,6 +69,8 @@ class Wanted:
     """whether this node starts the cluster; others need it to answer"""
     firmware: str = ""
     """uefi or bios where the definition says it"""
+    password_only: bool = False
+    """a password is all that there is to log in with"""
 
     def question(self) -> Question:
         """What to ask of the machine."""
@@ -150,6 +152,13 @@ def _kexec(wanted: Wanted, facts: Facts) -> Iterator[Finding]:
         yield Finding(name, "kexec is switched off (kernel.kexec_load_disabled)", f"restart it without, or {way_out}")
 
 
+def _login(wanted: Wanted, facts: Facts) -> Iterator[Finding]:
+    """kexec takes along authorized_keys, not /etc/shadow: nobody could log in to the installer."""
+    if wanted.password_only and not facts.installer:
+        remedy = "add --identity KEY, or start the machine from the NixOS installer"
+        yield Finding(wanted.node.name, "a password does not survive kexec", remedy)
+
+
 def _programs(wanted: Wanted, facts: Facts) -> Iterator[Finding]:
     missing = [program for program in ("tar", "cpio", "setsid") if not facts.has(program)]
     if missing and not facts.installer:
@@ -228,6 +237,7 @@ CHECKS: tuple[Callable[[Wanted, Facts], Iterator[Finding]], ...] = (
     _firmware,
     _disks,
     _kexec,
+    _login,
     _programs,
     _clock,
     _card,

@@ -116,7 +116,7 @@ async def _run_preflight(deploy: Deploy) -> None:
 
 def _wanted(deploy: Deploy) -> Wanted:
     spec = deploy.platform.spec
-    metallb = spec.components.metallb
+    metallb, access = spec.components.metallb, deploy.options.access
     return Wanted(
         node=deploy.node,
         gateway=spec.network.gateway,
@@ -124,6 +124,7 @@ def _wanted(deploy: Deploy) -> Wanted:
         pool=metallb.pool if metallb and metallb.enabled else (),
         first=deploy.first,
         firmware=deploy.node.firmware,
+        password_only=bool(access.password) and access.identity is None,
     )
 
 
