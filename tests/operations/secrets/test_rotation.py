@@ -135,6 +135,7 @@ async def test_tokens_of_k3s(folder: PlatformFolder) -> None:
     between = secrets.clear(folder.root, SERVERS_FILE)
     assert [key for key in before if before[key] != between[key]] == ["k3s-token"]
     assert "k3s token rotate" in done.next[1]
+    assert "process list shows it" in done.next[1]
     done = await rotate(folder, What.k3s_agent_token)
     after = secrets.clear(folder.root, SERVERS_FILE)
     assert [key for key in before if between[key] != after[key]] == ["k3s-agent-token"]

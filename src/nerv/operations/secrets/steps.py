@@ -52,7 +52,8 @@ def k3s_token(platform: Platform) -> tuple[str, ...]:
     return (
         _PUSH,
         "before any update, tell the cluster, which still runs with the old token: "
-        f"`nerv secrets show {SERVERS_FILE} k3s-token | ssh root@{first.address} '{rotate}'`",
+        f"`nerv secrets show {SERVERS_FILE} k3s-token | ssh root@{first.address} '{rotate}'` "
+        f"(K3s takes the new token only as an argument: for that moment {first.name}'s process list shows it)",
         f"`nerv deploy --update {_names(platform.spec.servers)}`: one after the other K3s restarts with it",
         "take a snapshot of etcd: older ones need the old token",
     )
