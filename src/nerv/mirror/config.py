@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from nerv.certificates import KeyPair
+from nerv.mirror.inside import Inside
 
 HTTPS, SSH = 443, 22
 
@@ -54,6 +55,8 @@ class MirrorConfig:
     """private key (PEM) by which the mirror is known over SSH"""
     ca_bundle: Path
     """written by the mirror: the platform's authority and those of the system"""
+    inside: Inside | None = None
+    """the cluster's own hosts; None: there is no cluster to lead into"""
     offline: bool = False
     on_refused: Callable[[], None] = lambda: None
     """told when one more host was refused, offline"""

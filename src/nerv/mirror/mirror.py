@@ -36,7 +36,11 @@ class Mirror:
         self._server: Server | None = None
         self._ssh: asyncssh.SSHAcceptor | None = None
         self.proxy = Proxy(
-            lambda: config.served, loopback={config.git}, offline=config.offline, on_refused=config.on_refused
+            lambda: config.served,
+            loopback={config.git},
+            inside=config.inside,
+            offline=config.offline,
+            on_refused=config.on_refused,
         )
         self._tasks = Supervisor()
         self._charts: dict[ChartOrigin, KeptChart] = {}

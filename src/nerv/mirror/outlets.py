@@ -2,7 +2,7 @@
 
 Sources may be added in Git, by anyone who may commit, without the definition: so their hosts are taken from the objects
 in the API. The cluster's names then lead each to an address of its own, and that to a socket which tunnels untouched to
-the host outside. Offline there are no such places: the host is reported.
+the host outside. Offline there are no such places: the host is reported. What is the cluster's own needs none.
 
 Programs outside of the cluster's network use the proxy, which needs no addresses.
 """
@@ -118,7 +118,7 @@ class Outlets:
         wanted = set()
         for source in sources:
             place = place_of(source)
-            if place is not None:
+            if place is not None and not self._proxy.leads_inside(place.host):
                 metadata = source["metadata"]
                 name = f"{source['kind']} {metadata['namespace']}/{metadata['name']}"
                 self._named.setdefault(place.host, []).append(name)

@@ -4,6 +4,7 @@ CONNECT for everything that is encrypted, and requests with a whole http:// URL,
 
 This machine's own loopback addresses are no part of the world outside: what is in a repository may name any URL, and
 servers that listen on loopback trust who reaches them. Only a place that the user's own definition names is reached.
+The cluster's addresses and names lead into the cluster, and nowhere where they are not its own.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Mapping, Set
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from nerv.errors import NervError
+from nerv.mirror.inside import Ends, Inside, address_of
+from nerv.network.driver import DialError
 
 _log = logging.getLogger(__name__)
 _HEAD = 1 << 14
@@ -28,8 +30,6 @@ _FORBIDDEN, _NO_ANSWER = 403, 502
 OFFLINE = 503
 """Status of what is refused because NERV runs offline."""
 _PROXYS_OWN = ("connection", "proxy-connection", "proxy-authorization", "keep-alive")
-
-Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Refused(NervError):
@@ -43,7 +43,8 @@ class Refused(NervError):
 class Proxy:
     """`served` are hosts and ports that unix sockets answer. With `offline` every other host is refused and reported.
 
-    `loopback` are hosts and ports that may lead to this machine itself, offline too.
+    `loopback` are hosts and ports that may lead to this machine itself, offline too. Without `inside` there is no
+    cluster to lead into.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class Proxy:
         served: Callable[[], Mapping[tuple[str, int], Path]],
         *,
         loopback: Set[tuple[str, int]] = frozenset(),
+        inside: Inside | None = None,
         offline: bool,
         on_refused: Callable[[], None] = lambda: None,
     ) -> None:
         self._served = served
         self._loopback = loopback
+        self._cluster = inside
         self.offline = offline
         self._on_refused = on_refused
         self._server: asyncio.Server | None = None
@@ -114,6 +117,8 @@ class Proxy:
         mirrored = self._served().get((host, port))
         if mirrored is not None:
             return await asyncio.open_unix_connection(str(mirrored))
+        if self._cluster and self._cluster.holds(host):
+            return await _dial(self._cluster, host, port)
         named = (host, port) in self._loopback
         if self.offline and not (named and await _is_local(host, port)):
             self.refuse(host)
@@ -121,11 +126,19 @@ class Proxy:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 addresses = await _resolve(host, port)
+                if self._cluster and any(map(self._cluster.holds, addresses)):
+                    raise Refused(
+                        _FORBIDDEN, f"{host}:{port} has an address of the cluster, which is not dialled outside"
+                    )
                 if not named and any(map(_leads_here, addresses)):
                     raise Refused(_FORBIDDEN, f"{host}:{port} is this machine itself, which is not served")
                 return await _connect(addresses, port)
         except (OSError, TimeoutError) as error:
             raise Refused(_NO_ANSWER, f"{host}:{port} does not answer: {error or 'no answer'}") from None
+
+    def leads_inside(self, host: str) -> bool:
+        """Whether a host is the cluster's own."""
+        return self._cluster is not None and self._cluster.holds(host)
 
     def refuse(self, host: str) -> None:
         """Report a host that is asked for and cannot be had offline."""
@@ -160,6 +173,13 @@ def _passed_on(head: str) -> str:
     return "\r\n".join([f"{method} {path} {version}", *kept, "Connection: close", "", ""])
 
 
+async def _dial(cluster: Inside, host: str, port: int) -> Ends:
+    try:
+        return await cluster.dial(host, port)
+    except DialError as error:
+        raise Refused(_NO_ANSWER, f"{host}:{port} of the cluster does not answer: {error}") from None
+
+
 async def _resolve(host: str, port: int) -> list[str]:
     """The addresses of a name. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -168,9 +188,7 @@ async def _resolve(host: str, port: int) -> list[str]:
 
 def _leads_here(address: str) -> bool:
     """Whether the address is this machine's loopback, in any of its spellings (0.0.0.0 is one for the kernel)."""
-    found: IPv4Address | IPv6Address = ip_address(address)
-    if isinstance(found, IPv6Address) and found.ipv4_mapped:
-        found = found.ipv4_mapped
+    found = address_of(address)
     return found.is_loopback or found.is_unspecified
 
 

@@ -30,6 +30,8 @@ class ServiceTable:
         self._services: list[Object] = []
         self._slices: list[Object] = []
         self._node_addresses: tuple[str, ...] = ()
+        self.addresses: frozenset[str] = frozenset()
+        """Addresses that Services and nodes have."""
 
     async def register(self, address: str, port: int, unix_path: Path) -> None:
         """Let a part of NERV itself, which listens on a unix socket, be reached at a cluster address."""
@@ -71,6 +73,7 @@ class ServiceTable:
 
     async def _publish(self) -> None:
         computed = records.routes(self._services, self._slices, self._node_addresses)
+        self.addresses = frozenset({*self._node_addresses, *(route.address for route in computed)})
         # What is registered counts over a Service's own endpoints.
         routes = list({(each.address, each.port): each for each in (*computed, *self._registered.values())}.values())
         if routes != self._routes:

@@ -22,7 +22,7 @@ from nerv.engines.protocol import Endpoint, Engine, EngineConfig, ReconcilerConf
 from nerv.errors import NervError
 from nerv.kube import kubeconfig
 from nerv.kube.client import Client
-from nerv.mirror import Mirror, MirrorConfig, Outlets
+from nerv.mirror import Inside, Mirror, MirrorConfig, Outlets
 from nerv.network import choosing
 from nerv.network.choosing import Choice
 from nerv.network.driver import Network, NetworkConfig
@@ -278,6 +278,7 @@ class Cluster:
             ssh=self.folder.run_folder / "mirror-ssh.sock",
             ssh_host_key=identity.ssh_host_key,
             ca_bundle=state / "mirror-ca.crt",
+            inside=Inside(network.dial, plan.networks, plan.cluster_domain, lambda: table.addresses),
             offline=self._options.offline,
             on_refused=lambda: offline.write(self.folder, self._refused()),
         )

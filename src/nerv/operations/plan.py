@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, summarize_address_range
 from pathlib import Path
 
 from nerv.components import catalog, cert_manager, definition, longhorn, metallb, traefik
@@ -51,6 +51,8 @@ class Plan:
     """namespace and name of the Secret of the dashboards' certificate authority"""
     dashboards: tuple[str, ...]
     """host names that answer on this machine once everything is ready"""
+    machine_networks: tuple[IPv4Network, ...]
+    """addresses of nodes, of the API server and of load balancers in the network of the machines"""
     cluster_domain: str = CLUSTER_DOMAIN
 
     @property
@@ -66,6 +68,11 @@ class Plan:
     def mirror_address(self) -> str:
         """Where the cluster's DNS leads the mirrored hosts: the last Service address that nothing is given."""
         return str(IPv4Network(self.service_cidr)[-2])
+
+    @property
+    def networks(self) -> tuple[IPv4Network, ...]:
+        """Every address that is the cluster's own."""
+        return (IPv4Network(self.pod_cidr), IPv4Network(self.service_cidr), *self.machine_networks)
 
     def node_pod_cidr(self, number: int) -> str:
         """Each node has a /24 of the pods' network, as Kubernetes hands them out."""
@@ -96,6 +103,7 @@ def of(platform: Platform) -> Plan:
         programs=tuple(program for component in catalog.enabled(platform) for program in component.programs),
         dashboards=dashboards(platform),
         authority_secret=(cert_manager_resources.NAMESPACE, cert_manager_resources.issuer(platform.name)),
+        machine_networks=_machine_networks(platform),
     )
 
 
@@ -104,6 +112,14 @@ def dashboards(platform: Platform) -> tuple[str, ...]:
     console = platform.spec.components.console.enabled
     found = (each for each in catalog.served(platform) if console or each.namespace != longhorn_resources.NAMESPACE)
     return tuple(platform.host(each.label) for each in found)
+
+
+def _machine_networks(platform: Platform) -> tuple[IPv4Network, ...]:
+    spec = platform.spec
+    virtual = (spec.network.api_address,) if spec.network.api_address else ()
+    single = (IPv4Network(address) for address in (*(node.address for node in spec.nodes), *virtual))
+    pools = (summarize_address_range(each.first, each.last) for each in spec.components.metallb.pool)
+    return (*single, *itertools.chain.from_iterable(pools))
 
 
 def _node(node: Node) -> NodePlan:
