@@ -81,7 +81,7 @@ def test_a_node_is_drained_switched_proved_and_used_again(fleet: Fleet, cluster:
     assert not cluster.call(_unschedulable)
 
 
-STEPS = ["check", "prepare", "cordon", "drain", "arm", "switch", "confirm", "gate", "uncordon"]
+STEPS = ["check", "prepare", "cordon", "drain", "arm", "switch", "confirm", "uncordon", "gate"]
 
 
 @pytest.mark.timeout(400)

@@ -33,7 +33,7 @@ from nerv.operations.target import Target as ClusterTarget
 from nerv.platform.models import Node
 
 ROLLBACK_SECONDS = 300.0
-_TOUCHED = ("switch", "confirm", "gate")
+_TOUCHED = ("switch", "confirm", "uncordon", "gate")
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,6 @@ def steps(update: Update) -> tuple[Step, ...]:
         ),
         *imaging.steps(imaging.Machine(update.folder, update.platform, update.node, ssh, update.remote)),
     ]
-    machine = imaging.Machine(update.folder, update.platform, update.node, ssh, update.remote)
-    found += imaging.steps(machine)
     if not update.alone:
         found += [
             Step("cordon", "no new pods for it", (f"{kubectl} cordon {name}",), partial(_cordon, update, True)),
@@ -162,18 +160,27 @@ def steps(update: Update) -> tuple[Step, ...]:
             (f"{ssh} '{rollback.DISARMING}; systemctl is-active k3s'",),
             partial(_confirm, update),
         ),
-        Step(
-            "gate",
-            "the node, its pods and Flux are Ready",
-            (f"nerv status --kubeconfig {kubeconfig(update)}",),
-            partial(_gate, update),
-        ),
     ]
     if not update.alone:
+        # before the gate: a pod that fits nowhere else stays Pending for as long as the node is cordoned
         found.append(
-            Step("uncordon", "pods may come again", (f"{kubectl} uncordon {name}",), partial(_cordon, update, False))
+            Step(
+                "uncordon",
+                "the node is Ready: pods may come again",
+                (
+                    f"{kubectl} wait --for=condition=Ready node/{name} --timeout={update.waits.join:.0f}s",
+                    f"{kubectl} uncordon {name}",
+                ),
+                partial(_open_again, update),
+            )
         )
-    return tuple(found)
+    gate = Step(
+        "gate",
+        "the node, its pods and Flux are Ready",
+        (f"nerv status --kubeconfig {kubeconfig(update)}",),
+        partial(_gate, update),
+    )
+    return (*found, gate)
 
 
 def kubeconfig(update: Update) -> Path:
@@ -349,6 +356,11 @@ async def _confirm(update: Update) -> None:
         if time.monotonic() > deadline:
             raise NervError(f"the new system is not confirmed within {limit:.0f} s: {last}")
         await asyncio.sleep(update.waits.between)
+
+
+async def _open_again(update: Update) -> None:
+    await machine_health.node_ready(update.cluster, update.node.name, update.waits, update.say)
+    await _cordon(update, False)
 
 
 async def _gate(update: Update) -> None:

@@ -23,8 +23,9 @@ PATH=$PWD/.nerv/deploy/worker-1/bin:$PATH nix --extra-experimental-features 'nix
 # 7. confirm: log in anew, see K3s run, and disarm the timer
 .nerv/deploy/worker-1/bin/ssh root@192.168.1.20 'systemctl is-active --quiet nerv-rollback.timer && systemctl stop nerv-rollback.timer && ! systemctl is-active --quiet nerv-rollback.service; systemctl is-active k3s'
 
-# 8. gate: the node, its pods and Flux are Ready
-nerv status --kubeconfig /home/you/config/nerv/home/kubeconfig
-
-# 9. uncordon: pods may come again
+# 8. uncordon: the node is Ready: pods may come again
+kubectl --kubeconfig /home/you/config/nerv/home/kubeconfig wait --for=condition=Ready node/worker-1 --timeout=900s
 kubectl --kubeconfig /home/you/config/nerv/home/kubeconfig uncordon worker-1
+
+# 9. gate: the node, its pods and Flux are Ready
+nerv status --kubeconfig /home/you/config/nerv/home/kubeconfig
