@@ -98,6 +98,44 @@ def test_a_permanent_cause_ends_the_waiting_early(net: Lan, machine: Machine) ->
         net.run(scenario)
 
 
+def test_a_running_agent_is_not_taken_for_a_joined_one(net: Lan, machine: Machine) -> None:
+    # Type=exec: the unit is active from the first moment, and K3s tries for ever
+    refused = 'time="{}" level=error msg="token is not valid: https://127.0.0.1:6444/cacerts: 401 Unauthorized"\n'
+    said: list[str] = []
+    ready = False
+
+    async def registered() -> bool:
+        return ready
+
+    async def wrong_token() -> None:
+        unit(machine, "k3s", "active/running", refused.format(0))
+        async with Remote(TARGET, [key(machine)], Access(net.identity)) as remote:
+            patience = Patience(join=3600, between=0.05)
+            joining = asyncio.create_task(waiting.joined(remote, registered, patience, said.append))
+            await told(said, 1)
+            with machine.path("/standin/journal/k3s").open("a") as journal:
+                journal.writelines(refused.format(number) for number in (5, 10, 15))
+            await joining
+
+    with pytest.raises(NotJoined, match="K3s runs and tries in vain") as caught:
+        net.run(wrong_token)
+    assert said == ["waiting for K3s: it runs, its Node is not Ready yet; the server refuses the token"]
+    assert caught.value.lines()[1].startswith("cause: the server refuses the token (servers need k3s-token")
+
+    async def what_an_earlier_one_said() -> None:
+        nonlocal ready
+        unit(machine, "k3s", "active/running", "".join(map(refused.format, range(9))), restarts=9)
+        async with Remote(TARGET, [key(machine)], Access(net.identity)) as remote:
+            joining = asyncio.create_task(waiting.joined(remote, registered, Patience(between=0.05), said.append))
+            await told(said, 2)
+            with machine.path("/standin/journal/k3s").open("a") as journal:
+                journal.write("Running kube-proxy\n")
+            ready = True
+            await joining
+
+    net.run(what_an_earlier_one_said)
+
+
 def test_a_unit_is_followed_until_it_has_done_its_work(net: Lan, machine: Machine) -> None:
     said: list[str] = []
 

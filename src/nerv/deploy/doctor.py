@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from typing_extensions import override
@@ -9,7 +10,8 @@ from typing_extensions import override
 from nerv.deploy.causes import Cause
 
 TRIES = 3
-"""Restarts after which a permanent cause is believed: systemd starts K3s anew every five seconds."""
+"""Restarts, or complaints of a K3s that goes on, after which a permanent cause is believed: either comes every five
+seconds or so."""
 
 
 @dataclass(frozen=True)
@@ -193,3 +195,8 @@ def diagnose(journal: str) -> list[JoinDiagnosis]:
     found = ((cause.find(journal), permanent) for cause, permanent in _CAUSES)
     made = (JoinDiagnosis(cause.message, cause.remedy, permanent) for cause, permanent in found if cause)
     return list(dict.fromkeys(made))
+
+
+def insists(lines: Sequence[str]) -> bool:
+    """Whether these lines of a K3s that goes on name a permanent cause often enough to believe it."""
+    return sum(any(one.permanent for one in diagnose(line)) for line in lines) >= TRIES

@@ -99,18 +99,26 @@ async def joined(
     """
     deadline = time.monotonic() + patience.join
     told = ""
+    before: list[str] | None = None
     while True:
         state = await unit_state(remote, K3S_UNIT)
-        if state.get("ActiveState") == "active" and (registered is None or await registered()):
+        runs = state.get("ActiveState") == "active"
+        if runs and (registered is None or await registered()):
             return
-        found = doctor.diagnose(await journal(remote, K3S_UNIT))
-        permanent = [diagnosis for diagnosis in found if diagnosis.permanent]
+        text = await journal(remote, K3S_UNIT)
+        found = doctor.diagnose(text)
+        permanent = any(diagnosis.permanent for diagnosis in found)
         restarts = int(state.get("NRestarts") or 0)
-        if permanent and restarts >= doctor.TRIES:
+        if permanent and restarts >= doctor.TRIES and not runs:
             raise NotJoined(remote.target, f"K3s was started {restarts + 1} times in vain", found)
+        # what an earlier K3s has said counts for nothing against the one that runs
+        before = text.splitlines() if before is None else before
+        if runs and doctor.insists([line for line in text.splitlines() if line not in before]):
+            raise NotJoined(remote.target, "K3s runs and tries in vain", found)
         if time.monotonic() > deadline:
             raise NotJoined(remote.target, f"K3s did not join within {patience.join:.0f} s", found)
-        now = f"waiting for K3s: {state.get('SubState') or 'no unit yet'}" + (f"; {found[0].message}" if found else "")
+        stage = "it runs, its Node is not Ready yet" if runs else state.get("SubState") or "no unit yet"
+        now = f"waiting for K3s: {stage}" + (f"; {found[0].message}" if found else "")
         if now != told:
             say(now)
             told = now

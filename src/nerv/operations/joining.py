@@ -8,7 +8,7 @@ from functools import partial
 from nerv.deploy import waiting
 from nerv.deploy.steps import Step
 from nerv.deploy.trust import HostKey
-from nerv.operations import imaging, machine_health
+from nerv.operations import imaging, machine_health, nodes
 from nerv.operations.deployment import Deploy
 from nerv.operations.kubeconfigs import fetch, kubeconfig_file, require
 from nerv.rendering.nixos.bootstrap import UNIT
@@ -63,8 +63,10 @@ def _join(deploy: Deploy) -> Step:
 
 
 async def _run_join(deploy: Deploy) -> None:
+    # the unit of an agent is `active` as soon as K3s is started, joined or not; the first server has nobody to ask
+    registered = None if deploy.first else partial(nodes.registered, deploy.platform, deploy.node.name)
     async with deploy.new_system() as remote:
-        await waiting.joined(remote, None, deploy.waits, deploy.say)
+        await waiting.joined(remote, registered, deploy.waits, deploy.say)
 
 
 def _kubeconfig(deploy: Deploy) -> Step:

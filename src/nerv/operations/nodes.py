@@ -16,7 +16,7 @@ from nerv.deploy.upgrade import Member
 from nerv.deploy.waiting import K3S_UNIT, Patience
 from nerv.errors import NervError
 from nerv.kube.client import Client
-from nerv.kube.errors import NotFound
+from nerv.kube.errors import ApiError, NotFound
 from nerv.kube.resources import NODES, SECRETS
 from nerv.operations import rendering
 from nerv.operations.deployment import made_key
@@ -129,7 +129,7 @@ def resetting(
     async def join() -> None:
         async with remote() as machine:
             await machine.run(f"systemctl start --no-block {K3S_UNIT}")
-            await waiting.joined(machine, partial(_registered, platform, node.name), options.waits, say)
+            await waiting.joined(machine, partial(registered, platform, node.name), options.waits, say)
 
     return (
         *removal(platform, node.name, options, say),
@@ -193,9 +193,13 @@ async def _delete(platform: Platform, name: str) -> None:
                 continue
 
 
-async def _registered(platform: Platform, name: str) -> bool:
+async def registered(platform: Platform, name: str) -> bool:
+    """Whether the cluster knows the node and it is Ready; not while its API server does not answer."""
     async with connect(require(platform.name)) as client:
-        found = await _member(client, name)
+        try:
+            found = await _member(client, name)
+        except ApiError:
+            return False
     return found is not None and found.ready
 
 
