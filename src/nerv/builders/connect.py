@@ -1,26 +1,29 @@
 """The ProxyCommand of ssh: a connection through an HTTP proxy (CONNECT), on standard input and output.
 
-Run as a program, on the standard library alone: `python -I -S connect.py http://127.0.0.1:8080 host port`.
+Run as a program, on the standard library alone: `python -I -S connect.py FILE host port`. The file holds the
+proxy's URL with its login, which arguments would show to every user of the machine.
 """
 
 from __future__ import annotations
 
+import base64
 import os
 import selectors
 import socket
 import sys
-from urllib.parse import urlsplit
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
 
 _SECONDS = 20.0
 _CHUNK = 1 << 16
 
 
-def main(proxy: str, host: str, port: str) -> int:
+def main(file: str, host: str, port: str) -> int:
     """Connect and copy until either end closes. The proxy's refusal goes to standard error."""
-    parts = urlsplit(proxy)
     try:
+        parts = urlsplit(Path(file).read_text(encoding="utf-8"))
         with socket.create_connection((parts.hostname, parts.port), _SECONDS) as server:
-            server.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+            server.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n{_login(parts)}\r\n".encode())
             head, rest = _answer(server)
             if head.split(" ")[1:2] != ["200"]:
                 print(f"connect: {rest.decode(errors='replace').strip() or head}", file=sys.stderr)
@@ -32,6 +35,14 @@ def main(proxy: str, host: str, port: str) -> int:
         print(f"connect: {host}:{port} cannot be reached: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _login(proxy: SplitResult) -> str:
+    """The header that says who asks; empty for a proxy that asks nobody."""
+    if proxy.username is None:
+        return ""
+    login = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return f"Proxy-Authorization: Basic {base64.b64encode(login.encode()).decode()}\r\n"
 
 
 def _answer(server: socket.socket) -> tuple[str, bytes]:

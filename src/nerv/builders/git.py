@@ -41,9 +41,9 @@ class GitError(NervError):
 
 @dataclass(frozen=True)
 class Access:
-    """How a remote is reached. `proxy` is the URL of an HTTP proxy, `ca_file` a bundle of trusted authorities."""
+    """How a remote is reached. `proxy` is the URL of an HTTP proxy, login included, `ca_file` trusted authorities."""
 
-    proxy: str = ""
+    proxy: str = field(default="", repr=False)
     ca_file: Path | None = None
     username: str = ""
     password: str = field(default="", repr=False)
@@ -76,6 +76,7 @@ class Access:
         direct = {}
         if self.proxy:
             settings["http.proxy"] = self.proxy
+            settings["http.proxyAuthMethod"] = "basic"  # else git asks once without the login of the URL
             direct = {"NO_PROXY": "", "no_proxy": ""}
         header = self._authorization()
         if header:

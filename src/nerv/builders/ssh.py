@@ -72,9 +72,11 @@ def known_host(host: str, port: int, public: str) -> str:
 def command(url: str, folder: Path, identity: Identity, known_hosts: str, proxy: str = "") -> str:
     """GIT_SSH_COMMAND for `url`; writes what the client reads into `folder`, which must be private (0700).
 
-    `proxy` is the URL of an HTTP proxy that takes CONNECT.
+    `proxy` is the URL of an HTTP proxy that takes CONNECT. It holds a login, so it is handed on as a file.
     """
     files = {"identity": identity.private, "known_hosts": _ended(known_hosts)}
+    if proxy:
+        files["proxy"] = proxy
     for name, text in files.items():
         path = folder / name
         path.touch(mode=0o600)
@@ -95,7 +97,7 @@ def command(url: str, folder: Path, identity: Identity, known_hosts: str, proxy:
     if urlsplit(url).username is None:
         options["User"] = USER
     if proxy:
-        program = [sys.executable, "-I", "-S", connect.__file__, proxy]
+        program = [sys.executable, "-I", "-S", connect.__file__, str(folder / "proxy")]
         options["ProxyCommand"] = f"{shlex.join(program).replace('%', '%%')} %h %p"
     given = [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
     return shlex.join(["ssh", "-F", "none", *given])

@@ -64,7 +64,8 @@ class ReconcilerConfig:
     """What the engine's own reconcilers need from outside the cluster."""
 
     artifacts: Path
-    proxy_url: str
+    proxy_url: str = field(repr=False)
+    """with the login that the proxy asks for"""
     ca_file: Path
     kubeconfig: Path
     exposure: Exposure

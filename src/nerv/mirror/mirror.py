@@ -47,7 +47,7 @@ class Mirror:
 
     @property
     def proxy_url(self) -> str:
-        """HTTP CONNECT proxy on loopback."""
+        """HTTP CONNECT proxy on loopback, with the login that it asks for: a secret."""
         return self.proxy.url
 
     @property

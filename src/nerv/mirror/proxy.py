@@ -4,14 +4,20 @@ CONNECT for everything that is encrypted, and requests with a whole http:// URL,
 
 This machine's own loopback addresses are no part of the world outside: what is in a repository may name any URL, and
 servers that listen on loopback trust who reaches them. Only a place that the user's own definition names is reached.
+On loopback it asks for a login, since other users of this machine reach its port; its unix socket is this user's alone.
+
 The cluster's addresses and names lead into the cluster, and nowhere where they are not its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import functools
+import hmac
 import logging
+import secrets
 import socket
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
@@ -26,7 +32,8 @@ _HEAD = 1 << 14
 _CHUNK = 1 << 16
 _CONNECT_SECONDS = 10.0
 _HTTP = 80
-_FORBIDDEN, _NO_ANSWER = 403, 502
+_FORBIDDEN, _LOGIN_ASKED, _NO_ANSWER = 403, 407, 502
+_USER = "nerv"
 OFFLINE = 503
 """Status of what is refused because NERV runs offline."""
 _PROXYS_OWN = ("connection", "proxy-connection", "proxy-authorization", "keep-alive")
@@ -61,6 +68,7 @@ class Proxy:
         self._cluster = inside
         self.offline = offline
         self._on_refused = on_refused
+        self._token = secrets.token_urlsafe(24)
         self._server: asyncio.Server | None = None
         self._inside: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -69,17 +77,17 @@ class Proxy:
 
     async def start(self, unix: Path | None = None) -> None:
         """Listen on loopback, and on a unix socket which the cluster's network can lead to."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(functools.partial(self._accept, asks=True), "127.0.0.1", 0)
         if unix is not None:
             unix.unlink(missing_ok=True)
-            self._inside = await asyncio.start_unix_server(self._accept, str(unix))
+            self._inside = await asyncio.start_unix_server(functools.partial(self._accept, asks=False), str(unix))
             unix.chmod(0o600)
 
     @property
     def url(self) -> str:
-        """For `https_proxy`."""
+        """For `https_proxy`, login included: a secret."""
         assert self._server is not None
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return f"http://{_USER}:{self._token}@127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
         for server in (self._server, self._inside):
@@ -89,14 +97,16 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, asks: bool) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer, asks))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asks: bool) -> None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            if asks:
+                self._check_login(head)
             method, target, _ = head.split("\r\n", 1)[0].split(" ", 2)
             host, port = _named(method, target)
             opened = await self.open(host, port)
@@ -111,6 +121,11 @@ class Proxy:
             pass  # a client that does not speak to its end gets no answer
         finally:
             writer.close()
+
+    def _check_login(self, head: str) -> None:
+        wanted = base64.b64encode(f"{_USER}:{self._token}".encode())
+        if not hmac.compare_digest(_login(head), wanted):
+            raise Refused(_LOGIN_ASKED, "this proxy serves its own platform alone")
 
     async def open(self, host: str, port: int) -> Ends:
         """A connection to where the host and port lead. Raises Refused."""
@@ -150,6 +165,16 @@ class Proxy:
     def report(self) -> None:
         """Tell that `refused`, or what names its hosts, is not as it was."""
         self._on_refused()
+
+
+def _login(head: str) -> bytes:
+    """What a request says of who it is from (basic authentication)."""
+    for line in head.split("\r\n"):
+        name, _, value = line.partition(":")
+        scheme, _, login = value.strip().partition(" ")
+        if name.lower() == "proxy-authorization" and scheme.lower() == "basic":
+            return login.strip().encode("latin-1")
+    return b""
 
 
 def _named(method: str, target: str) -> tuple[str, int]:
@@ -210,8 +235,9 @@ async def _connect(addresses: list[str], port: int) -> Ends:
 async def _refuse(writer: asyncio.StreamWriter, refusal: Refused) -> None:
     # The reason stands in the status line as well: that is what clients show of a proxy's refusal.
     body = f"{refusal.message}\n".encode()
-    head = f"HTTP/1.1 {refusal.status} {refusal.message}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    writer.write(head.encode() + body)
+    asked = 'Proxy-Authenticate: Basic realm="nerv"\r\n' if refusal.status == _LOGIN_ASKED else ""
+    head = f"HTTP/1.1 {refusal.status} {refusal.message}\r\n{asked}Content-Length: {len(body)}\r\nConnection: close"
+    writer.write(f"{head}\r\n\r\n".encode() + body)
     await writer.drain()
 
 

@@ -15,7 +15,7 @@ from nerv.kube.client import Client
 class Outside:
     """How sources reach the world: an HTTP CONNECT proxy (empty: directly) and a bundle of trusted authorities."""
 
-    proxy_url: str = ""
+    proxy_url: str = field(default="", repr=False)
     ca_file: Path | None = None
 
 
