@@ -6,7 +6,7 @@ import asyncio
 import os
 import shlex
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,7 @@ from nerv.components import definition
 from nerv.components.catalog import Platform
 from nerv.deploy.preflight import Finding
 from nerv.deploy.ssh import Access, Target
-from nerv.deploy.steps import perform, script
+from nerv.deploy.steps import Step, perform, script
 from nerv.deploy.trust import HostKey, Word
 from nerv.errors import NervError
 from nerv.operations import deploying, kubeconfigs, readiness, session, updating
@@ -114,23 +114,24 @@ def deploy(
         )
         for node in meant
     ]
+    ordered = deploying.ordered(made, start)
     if dry_run:
-        for one in made:
-            sys.stdout.write(script(_title(one), deploying.steps(one)))
+        for one, steps in ordered:
+            sys.stdout.write(script(_title(one), steps))
         return
-    for one in made:
-        asyncio.run(_deploy(one, start))
+    asyncio.run(_deploy(ordered, start))
     _urls(asyncio.run(session.status(kubeconfigs.require(platform.name))))
 
 
-async def _deploy(one: Deploy, start: str) -> None:
-    deploying.with_target(one.record, one.target)
-    try:
-        await perform(deploying.steps(one), one.record, one.say, start=start)
-    except NervError:
-        if one.log.exists():
-            _say(f"everything that was said is in {one.log}")
-        raise
+async def _deploy(ordered: Sequence[tuple[Deploy, Sequence[Step]]], start: str) -> None:
+    for one, steps in ordered:
+        deploying.with_target(one.record, one.target)
+        try:
+            await perform(steps, one.record, one.say, start=steps[0].name if start else "")
+        except NervError:
+            if one.log.exists():
+                _say(f"everything that was said is in {one.log}")
+            raise
 
 
 def _update(updates: list[Update], *, dry_run: bool) -> None:

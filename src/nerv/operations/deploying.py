@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from nerv.components.catalog import Platform
 from nerv.deploy.ssh import Target
-from nerv.deploy.steps import Record, Step
+from nerv.deploy.steps import Record, Step, starting_at
 from nerv.errors import NervError
 from nerv.operations import installing, joining
 from nerv.operations.deployment import Deploy
@@ -21,7 +21,24 @@ from nerv.platform.models import Node
 
 def steps(deploy: Deploy) -> tuple[Step, ...]:
     """Everything, in order."""
-    return (*installing.steps(deploy), *joining.steps(deploy))
+    return (*arrival(deploy), *joining.completion(deploy))
+
+
+def arrival(deploy: Deploy) -> tuple[Step, ...]:
+    """Until the node is part of the cluster."""
+    return (*installing.steps(deploy), *joining.arrival(deploy))
+
+
+def ordered(deploys: Sequence[Deploy], start: str = "") -> list[tuple[Deploy, tuple[Step, ...]]]:
+    """Whose steps are run when: all machines arrive before Flux and health are waited for, since taints may leave Flux'
+    pods no place but a later one. From the step `start` on; raises NervError for a name that is none of theirs.
+    """
+    wanted = {one.node.name: starting_at(steps(one), start) if start else steps(one) for one in deploys}
+    stages = (arrival, joining.completion) if len(deploys) > 1 else (steps,)
+    parts = [(one, stage(one)) for stage in stages for one in deploys]
+    names = {node: {step.name for step in found} for node, found in wanted.items()}
+    kept = [(one, tuple(step for step in found if step.name in names[one.node.name])) for one, found in parts]
+    return [(one, found) for one, found in kept if found]
 
 
 def chosen(platform: Platform, names: Sequence[str], everything: bool) -> list[Node]:

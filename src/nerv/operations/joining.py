@@ -14,16 +14,19 @@ from nerv.operations.kubeconfigs import fetch, kubeconfig_file, require
 from nerv.rendering.nixos.bootstrap import UNIT
 
 
-def steps(deploy: Deploy) -> tuple[Step, ...]:
-    """In order; only servers have a kubeconfig, only the first one bootstraps Flux."""
+def arrival(deploy: Deploy) -> tuple[Step, ...]:
+    """Until the node is part of the cluster; only servers have a kubeconfig."""
     ssh = f"{deploy.pasted_ssh} {deploy.new_target.login}"
     machine = imaging.Machine(deploy.folder, deploy.platform, deploy.node, ssh, deploy.new_system)
     found = [_ssh(deploy), _join(deploy), *imaging.steps(machine)]
     if deploy.node.role == "server":
         found.append(_kubeconfig(deploy))
-    if deploy.first:
-        found.append(_flux(deploy))
-    return (*found, _health(deploy))
+    return tuple(found)
+
+
+def completion(deploy: Deploy) -> tuple[Step, ...]:
+    """What may need other nodes than this one; only the first server bootstraps Flux."""
+    return (_flux(deploy), _health(deploy)) if deploy.first else (_health(deploy),)
 
 
 def _ssh(deploy: Deploy) -> Step:
