@@ -30,6 +30,7 @@ _NAMESPACES = (
     ("pid", syscalls.CLONE_NEWPID),
     ("mnt", syscalls.CLONE_NEWNS),
 )
+_PARENT_ENDED = signal.SIGUSR1
 _MADE = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC
 _WITH_USERS = ("pod", "user")
 """Isolations (`ContainerSpec.isolation`) with user namespaces; "root" has the other ones, "none" has none."""
@@ -93,6 +94,8 @@ def enter(specification: int, progress: int) -> None:
         if isolation in _WITH_USERS:
             syscalls.enter(user, syscalls.CLONE_NEWUSER)
         _follow_parent(spec["parent"])
+        if isolation == "none":
+            syscalls.adopt_orphans()
     except OSError as error:
         _fail(progress, f"cannot enter the container: {error}", _NOT_STARTED)
     _fork(progress, lambda: _take_terminal(spec), spec)
@@ -110,6 +113,14 @@ def _follow_parent(parent: int) -> None:
         sys.exit("the process that started the launcher is gone")
 
 
+def _outlive_parent(parent: int) -> None:
+    """Be told of the parent's end instead of dying with it: nobody else ends what the program has started."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {_PARENT_ENDED})  # until there is a program to end
+    syscalls.die_with_parent(_PARENT_ENDED)
+    if os.getppid() != parent:
+        sys.exit("the process that started the launcher is gone")
+
+
 def _fail(progress: int, message: str, code: int) -> NoReturn:
     os.write(progress, json.dumps({"error": message, "code": code}).encode() + b"\n")
     os._exit(code)
@@ -117,8 +128,12 @@ def _fail(progress: int, message: str, code: int) -> NoReturn:
 
 def _fork(progress: int, prepare: Any, spec: dict[str, Any]) -> NoReturn:
     os.set_inheritable(progress, False)
+    adopts = spec["isolation"] == "none"
+    if adopts:
+        _outlive_parent(spec["parent"])
     child = os.fork()
     if child == 0:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {_PARENT_ENDED})
         syscalls.die_with_parent(signal.SIGKILL)
         try:
             prepare()
@@ -127,7 +142,7 @@ def _fork(progress: int, prepare: Any, spec: dict[str, Any]) -> NoReturn:
             _fail(progress, str(error), _NOT_STARTED)
         _execute(progress, spec["command"], spec["environment"])
     os.write(progress, json.dumps({"pid": child}).encode() + b"\n")
-    _wait(child, progress, adopts=spec["isolation"] == "none")
+    _wait(child, progress, adopts=adopts)
 
 
 def _prepare(spec: dict[str, Any]) -> None:
@@ -166,6 +181,9 @@ def _execute(progress: int, command: list[str], environment: dict[str, str]) -> 
 def _wait(child: int, progress: int, *, adopts: bool) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # what ends the program ends the launcher, nothing else
+    if adopts:
+        signal.signal(_PARENT_ENDED, lambda *_: os.kill(child, signal.SIGKILL))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {_PARENT_ENDED})
     os.close(progress)
     for descriptor in (0, 1, 2):
         os.close(descriptor)  # readers of the program's output shall see its end
@@ -175,6 +193,7 @@ def _wait(child: int, progress: int, *, adopts: bool) -> NoReturn:
         if ended == child:
             code = os.waitstatus_to_exitcode(status)
             break
+    signal.signal(_PARENT_ENDED, signal.SIG_IGN)
     if adopts:
         _end_orphans()
     os._exit(128 - code if code < 0 else code)
