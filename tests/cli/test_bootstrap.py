@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import re
@@ -13,11 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.support import needs
 from tests.support.github import Hosted, Hub, github
 from tests.support.platforms import SMALL
 
 from nerv import process
+from nerv.builders import ssh
 from nerv.cli import boundary
+from nerv.deploy.hosting.journal import Journal
+from nerv.operations.hosting.preparing import prepare_repository
+from nerv.operations.hosting.request import Options
 
 TOKEN = "ghp_a-secret-that-must-never-be-seen"
 Capture = pytest.CaptureFixture[str]
@@ -238,6 +244,27 @@ def test_the_deploy_key_is_kept_for_machines(over_ssh: Place) -> None:
     assert kept.data["known_hosts"].split()[0] == f"[localhost]:{over_ssh.hub.ssh_port}"
     assert kept.data["known_hosts"].split()[2] == over_ssh.hub.host_key.public.split()[1]
     assert over_ssh.git("status", "--porcelain") == ""
+
+
+@needs.SSH
+async def test_a_key_of_yours_is_kept_for_machines_as_the_cluster_has_it(over_ssh: Place) -> None:
+    from nerv.operations.folder import PlatformFolder
+    from nerv.operations.secrets import git_login
+
+    found, hub, key = over_ssh.hub.create("you", "home"), over_ssh.hub, ssh.generate()
+    found.keys.append({"id": 0, "key": key.public, "read_only": False})
+    known_hosts = ssh.known_host("localhost", hub.ssh_port, hub.host_key.public)
+    options = Options(private_key=key.private, known_hosts=known_hosts)
+    login = await prepare_repository(PlatformFolder(over_ssh.root), "", journal=Journal(), options=options)
+    kept = git_login.git_login(PlatformFolder(over_ssh.root))
+    assert kept.data == login.data
+    assert kept.data["identity"] == key.private
+    of_cluster = login.secret()["data"]
+    assert {name: base64.b64encode(text.encode()).decode() for name, text in kept.data.items()} == of_cluster
+    assert over_ssh.git("status", "--porcelain") == ""
+    again = Journal()
+    await prepare_repository(PlatformFolder(over_ssh.root), "", journal=again, options=options)
+    assert again.changes == []
 
 
 @pytest.mark.parametrize(

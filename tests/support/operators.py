@@ -29,7 +29,7 @@ _SET_LOGIN = """
 import asyncio, os, pathlib
 from nerv.operations.folder import PlatformFolder
 from nerv.operations.secrets.git_login import set_git_login
-asyncio.run(set_git_login(PlatformFolder(pathlib.Path.cwd()), password=os.environ["GIT_LOGIN"]))
+asyncio.run(set_git_login(PlatformFolder(pathlib.Path.cwd()), {"password": os.environ["GIT_LOGIN"]}))
 """
 
 

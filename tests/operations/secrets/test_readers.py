@@ -204,7 +204,7 @@ async def test_the_login_to_the_repository_is_completed_when_its_host_is_known(f
     before = git_login(folder)
     assert before.deploy_key is not None
     assert not before.complete
-    after = await set_git_login(folder, known_hosts="github.com ssh-ed25519 AAAA\n")
+    after = await set_git_login(folder, {"known_hosts": "github.com ssh-ed25519 AAAA\n"})
     assert after.complete
     assert git_login(folder) == after
     assert after.data["identity"] == before.data["identity"]
@@ -213,7 +213,7 @@ async def test_the_login_to_the_repository_is_completed_when_its_host_is_known(f
     assert again.data["known_hosts"] == after.data["known_hosts"]
     assert again.deploy_key != after.deploy_key
     with pytest.raises(NervError, match="is no token"):
-        await set_git_login(folder, password="x")
+        await set_git_login(folder, {"password": "x"})
     assert "identity" not in repr(again) + str(again)
 
 
@@ -222,7 +222,7 @@ async def test_a_login_of_the_other_kind_is_made_anew(folder: PlatformFolder) ->
     folder.definition.write_text(text.replace("ssh://git@github.com/", "https://github.com/"))
     await rendering.render(folder)
     assert [p.file for p in checking.check(folder).problems] == [SERVERS_FILE]
-    login = await set_git_login(folder, password="token-of-the-host")
+    login = await set_git_login(folder, {"password": "token-of-the-host"})
     assert dict(login.data) == {"username": "git", "password": "token-of-the-host"}
     assert checking.check(folder).problems == ()
     assert documents.load(secrets.clear(folder.root, SERVERS_FILE)[contents.FLUX_LOGIN])["stringData"] == login.data

@@ -24,19 +24,19 @@ def stored(request: Request) -> Mapping[str, str]:
 
 
 async def store(journal: Journal, request: Request, login: Login) -> None:
-    """Keep what the repository's host was asked for, and commit that file alone. Raises NervError."""
-    known = stored(request)
-    wanted = {key: login.data[key] for key in ("password", "known_hosts") if key in known and login.data.get(key)}
+    """Keep what the repository's host was asked for, and a key that was given, so that machines log in as this cluster
+    does; commit that file alone. Raises NervError."""
+    known, chosen = stored(request), bool(request.options.private_key)
+    names = ("username", "password", "known_hosts", *(("identity", "identity.pub") if chosen else ()))
+    wanted = {key: login.data[key] for key in names if key in known and login.data.get(key)}
     if not wanted or all(known[key] == value for key, value in wanted.items()):
         return
-    if known.get("identity") and known["identity"] != login.data.get("identity"):
+    if known.get("identity") and known["identity"] != login.data.get("identity") and not chosen:
         journal.say(f"{SERVERS_FILE} holds another key than this cluster has; it stays as it is")
         return
     if not journal.change(f"keep Flux's login for machines, encrypted in {SERVERS_FILE}"):
         return
-    await git_login.set_git_login(
-        request.folder, password=wanted.get("password"), known_hosts=wanted.get("known_hosts")
-    )
+    await git_login.set_git_login(request.folder, wanted)
     root = request.folder.root
     message = "Flux's login to the repository, encrypted"
     await git.local(root, "-c", "commit.gpgsign=false", "commit", "--quiet", "-m", message, "--", SERVERS_FILE)

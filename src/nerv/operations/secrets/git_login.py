@@ -48,10 +48,10 @@ def git_login(folder: PlatformFolder) -> GitLogin:
 
 
 async def set_git_login(
-    folder: PlatformFolder, *, password: str | None = None, known_hosts: str | None = None, new_key: bool = False
+    folder: PlatformFolder, given: Mapping[str, str] | None = None, *, new_key: bool = False
 ) -> GitLogin:
-    """Store the token, or the hosts that a deploy key may be shown to, in nixos/secrets; `new_key` makes another deploy
-    key. A login of the other kind than the definition asks for is made anew.
+    """Store what is `given` of the login (user and token; the deploy key, the hosts that it may be shown to) in
+    nixos/secrets; `new_key` makes another deploy key. A login of the other kind than the definition asks for is made anew.
 
     Raises NervError, with nothing written, where no key here opens the file.
     """
@@ -64,10 +64,9 @@ async def set_git_login(
         after = fresh
     elif new_key:
         after = {**fresh, "known_hosts": before.get("known_hosts", "")} if "known_hosts" in fresh else fresh
-    for key, value in (("password", password), ("known_hosts", known_hosts)):
-        if value is not None and key not in after:
-            raise NervError(f"the repository's login is no {'token' if key == 'password' else 'deploy key'}")
-        after = after if value is None else {**after, key: value}
+    if not (given or {}).keys() <= after.keys():
+        raise NervError(f"the repository's login is no {'token' if 'identity' in after else 'deploy key'}")
+    after = {**after, **(given or {})}
     if after != before:
         own = private_keys.of_user(platform.name)
         with sops.bench(secrets.groups(platform, rendering.public_keys(folder, platform))) as bench:

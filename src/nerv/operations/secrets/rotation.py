@@ -178,7 +178,7 @@ async def _git_login(request: Request) -> Rotated:
     if not deploy_key and not request.token:
         raise NervError("the new token is missing", "make one where the repository is hosted, and give it on stdin")
     before = git_login(request.folder)
-    await set_git_login(request.folder, password=None if deploy_key else request.token, new_key=deploy_key)
+    await set_git_login(request.folder, {} if deploy_key else {"password": request.token}, new_key=deploy_key)
     changed = git_login(request.folder) != before
     return Rotated((SERVERS_FILE,) if changed else (), next=steps.git_login(request.platform))
 
