@@ -14,11 +14,17 @@ from tests.support.machines import lan, needs_machines
 from tests.support.operators import Fleet, Operator, Template
 
 from nerv import documents
+from nerv.deploy import wiping
+from nerv.deploy.ssh import Access, Remote, Target
+from nerv.deploy.trust import HostKey
+from nerv.errors import NervError
 from nerv.kube.client import Client
 from nerv.kube.errors import NotFound
 from nerv.kube.resources import NODES, SECRETS
 
 pytestmark = needs_machines
+VOLUME = "/var/lib/kubelet/pods/1/volumes/disk"
+MASK = "/run/systemd/system.control/k3s.service"
 
 
 @pytest.fixture
@@ -80,7 +86,7 @@ def test_a_node_comes_begins_anew_and_goes(operator: Operator, tmp_path: Path) -
         (operator.keys / "kubeconfig").write_text(text)
         cluster.call(_settled)
         _reset(operator, fleet, cluster)
-        _remove(operator, cluster)
+        _remove(operator, fleet, cluster)
 
 
 def _reset(operator: Operator, fleet: Fleet, cluster: k3s.Cluster) -> None:
@@ -88,9 +94,12 @@ def _reset(operator: Operator, fleet: Fleet, cluster: k3s.Cluster) -> None:
     assert "nothing was done" in nerv(operator, "node", "reset", "worker-1", code=1).stderr
     fleet.worker.write("/var/lib/rancher/k3s/agent/client.crt", "old")
     fleet.worker.write("/var/lib/longhorn/disk", "data")
+    _refuse_volumes(fleet)
     fleet.worker.write("/usr/local/bin/k3s-killall.sh", "#!/bin/sh\n", 0o755)
     running = "ActiveState=active\\nSubState=running\\nNRestarts=0\\n"
     fleet.worker.write("/standin/units/k3s.start", f"printf '{running}' >/standin/units/k3s\n")
+    # a volume that K3s has left mounted, and that nobody uses, is let go first
+    fleet.worker.shell(f"mount --bind /var/lib/longhorn {VOLUME}")
     joined = threading.Thread(target=_join_again, args=(fleet, cluster))
     joined.start()
     said = nerv(operator, "node", "reset", "worker-1", "--yes", "-i", str(operator.net.identity))
@@ -99,6 +108,26 @@ def _reset(operator: Operator, fleet: Fleet, cluster: k3s.Cluster) -> None:
     assert not fleet.worker.exists("/var/lib/rancher/k3s/agent/client.crt")
     assert fleet.worker.read("/var/lib/longhorn/disk") == "data"
     assert not cluster.call(_password)
+    assert _orders(fleet).splitlines()[-3:] == ["stop k3s", "stop k3s", "start k3s"]
+    assert not fleet.worker.exists(VOLUME)
+    assert not fleet.worker.shell(f"find {MASK} 2>/dev/null || :")
+
+
+def _refuse_volumes(fleet: Fleet) -> None:
+    """Without k3s-killall.sh, and with a process in the volume: nothing at all is removed."""
+    fleet.worker.shell(f"mkdir -p {VOLUME} && mount --bind /var/lib/longhorn {VOLUME}")
+    fleet.worker.shell(f"cd {VOLUME} && {{ sleep 600 <&- >&- 2>&- & echo $! >/run/user-of-volume; }}")
+
+    async def wipe() -> None:
+        key = HostKey.parse(fleet.worker.host_key())
+        async with Remote(Target("192.168.1.20"), [key], Access(fleet.operator.net.identity)) as machine:
+            await wiping.wipe(machine)
+
+    with pytest.raises(NervError, match=f"was not wiped: still mounted there: {VOLUME}$"):
+        fleet.operator.net.run(wipe)
+    assert fleet.worker.read("/var/lib/longhorn/disk") == "data"
+    assert fleet.worker.exists("/var/lib/rancher/k3s/agent/client.crt")
+    fleet.worker.shell(f"kill -9 $(cat /run/user-of-volume); until umount {VOLUME} 2>/dev/null; do sleep 0.02; done")
 
 
 def _join_again(fleet: Fleet, cluster: k3s.Cluster) -> None:
@@ -112,11 +141,16 @@ def _orders(fleet: Fleet) -> str:
     return fleet.worker.read("/standin/orders") if fleet.worker.exists("/standin/orders") else ""
 
 
-def _remove(operator: Operator, cluster: k3s.Cluster) -> None:
+def _remove(operator: Operator, fleet: Fleet, cluster: k3s.Cluster) -> None:
     made = nerv(operator, "node", "remove", "worker-1", "--dry-run").stdout
     assert "kubectl --kubeconfig" in made
     assert cluster.call(_names) == ["nerv-1", "worker-1"]
-    said = nerv(operator, "node", "remove", "worker-1", "--yes")
+    assert made.index("system.control") < made.index("annotate node") < made.index("systemctl stop k3s")
+    assert made.index("systemctl stop k3s") < made.index("delete node")
+    assert "ssh" not in nerv(operator, "node", "remove", "worker-1", "--lost", "--dry-run").stdout
+    said = nerv(operator, "node", "remove", "worker-1", "--yes", "-i", str(operator.net.identity))
+    assert _orders(fleet).splitlines()[-2:] == ["start k3s", "stop k3s"]
+    assert fleet.worker.shell(f"readlink {MASK}") == "/dev/null\n"
     assert cluster.call(_names) == ["nerv-1"]
     assert defined(operator) == ["nerv-1"]
     assert not (operator.home.folder / "nixos" / "hosts" / "worker-1.nix").exists()

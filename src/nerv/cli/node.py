@@ -21,6 +21,7 @@ from nerv.operations.nodes import NodeOptions
 app = typer.Typer(help="Nodes that come, go, and begin anew.", no_args_is_help=True)
 
 _DRY_RUN = typer.Option("--dry-run", help="Print every step, ready to paste; do nothing.")
+_IDENTITY = typer.Option("--identity", "-i", help="Private SSH key to log in with.")
 _FORCE = typer.Option("--force", help="Also pods without a controller, which nobody makes again.")
 _YES = typer.Option("--yes", "-y", help="Do not ask.")
 
@@ -54,39 +55,40 @@ def add(
 def remove(
     context: typer.Context,
     names: Annotated[list[str], typer.Argument(metavar="NODE...", help="Nodes that leave.")],
+    identity: Annotated[Path | None, _IDENTITY] = None,
     dry_run: Annotated[bool, _DRY_RUN] = False,
-    lost: Annotated[bool, typer.Option("--lost", help="The machine is gone: it is not drained.")] = False,
+    lost: Annotated[bool, typer.Option("--lost", help="The machine is gone: neither drained nor stopped.")] = False,
     force: Annotated[bool, _FORCE] = False,
     yes: Annotated[bool, _YES] = False,
 ) -> None:
-    """Drain nodes, take them out of etcd and the cluster, then out of nerv.yaml and of who can read secrets."""
+    """Drain nodes, out of etcd and the cluster with them, stop K3s; then out of nerv.yaml and of who reads secrets."""
     settings: Context = context.obj
     folder = settings.platform()
     platform = definition.load(folder.definition)
-    deploying.chosen(platform, names, False)
+    leaving = deploying.chosen(platform, names, False)
     nodes.check_definition_without(folder, names)
-    options = NodeOptions(force=force, lost=lost)
+    options = NodeOptions(access=Access(identity), force=force, lost=lost)
     if dry_run:
-        for name in names:
-            sys.stdout.write(script(f"{name} leaves", nodes.removal(platform, name, options, _say)))
+        for node in leaving:
+            sys.stdout.write(script(f"{node.name} leaves", nodes.removal(folder, platform, node, options, _say)))
         return
     _confirm(f"{', '.join(names)} will leave the cluster", yes)
     asyncio.run(nodes.check_leaving(platform, names))
-    for name in names:
-        asyncio.run(nodes.perform_all(nodes.removal(platform, name, options, _say), _prefixed(name)))
+    for node in leaving:
+        asyncio.run(nodes.perform_all(nodes.removal(folder, platform, node, options, _say), _prefixed(node.name)))
     for path in asyncio.run(nodes.forget(folder, names)):
         print(f"wrote {path}")
     _say("what stays to do:")
     _say("  commit and push: the machines can read no new secrets from then on")
     _say("  `nerv secrets rotate` what they have read, k3s-token first: they know the old values")
-    _say("  switch the machines off, or install them anew: their K3s would go on trying to join")
+    _say("  switch the machines off, or install them anew: after a restart their K3s would go on trying to join")
 
 
 @app.command()
 def reset(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The node that begins anew.")],
-    identity: Annotated[Path | None, typer.Option("--identity", "-i", help="Private SSH key to log in with.")] = None,
+    identity: Annotated[Path | None, _IDENTITY] = None,
     dry_run: Annotated[bool, _DRY_RUN] = False,
     force: Annotated[bool, _FORCE] = False,
     yes: Annotated[bool, _YES] = False,

@@ -9,11 +9,11 @@ from typing import Any
 
 from nerv.components import definition
 from nerv.components.catalog import Platform
-from nerv.deploy import drain, etcd, quorum, waiting
-from nerv.deploy.ssh import Access, Remote, Target
+from nerv.deploy import drain, etcd, quorum, waiting, wiping
+from nerv.deploy.ssh import Access, Remote, Target, Unreachable
 from nerv.deploy.steps import Record, Step, perform
 from nerv.deploy.upgrade import Member
-from nerv.deploy.waiting import K3S_UNIT, Patience
+from nerv.deploy.waiting import Patience
 from nerv.errors import NervError
 from nerv.kube.client import Client
 from nerv.kube.errors import ApiError, NotFound
@@ -27,9 +27,7 @@ from nerv.operations.updating import members
 from nerv.platform import node_edits
 from nerv.platform.models import Node
 
-# K3s' own state: certificates, database, images, its identity. Volumes of Longhorn lie elsewhere and stay.
-_STATE = ("/var/lib/rancher/k3s", "/etc/rancher/node", "/var/lib/kubelet", "/var/lib/cni")
-_WIPE = f"systemctl stop {K3S_UNIT}; k3s-killall.sh >/dev/null 2>&1; rm -rf {' '.join(_STATE)}"
+_STOP_SECONDS = 120.0  # systemd itself waits 90 s before it kills
 
 
 @dataclass(frozen=True)
@@ -79,12 +77,14 @@ def check_definition_without(folder: PlatformFolder, names: Sequence[str]) -> No
     definition.parse(text.encode(), folder.definition.name)
 
 
-def removal(platform: Platform, name: str, options: NodeOptions, say: Callable[[str], None]) -> tuple[Step, ...]:
-    """The steps that take a node out of the cluster; the machine itself is left alone."""
-    kubectl = f"kubectl --kubeconfig {kubeconfig_file(platform.name)}"
-    found = []
+def removal(
+    folder: PlatformFolder, platform: Platform, node: Node, options: NodeOptions, say: Callable[[str], None]
+) -> tuple[Step, ...]:
+    """The steps that take a node out of the cluster, and end K3s on its machine; what is stored there stays."""
+    kubectl, name = f"kubectl --kubeconfig {kubeconfig_file(platform.name)}", node.name
+    before, after = [], []
     if not options.lost:
-        found += [
+        before += [
             Step("cordon", "no new pods for it", (f"{kubectl} cordon {name}",), partial(_cordon, platform, name)),
             Step(
                 "drain",
@@ -92,15 +92,30 @@ def removal(platform: Platform, name: str, options: NodeOptions, say: Callable[[
                 (f"{kubectl} drain {name} --ignore-daemonsets --delete-emptydir-data",),
                 partial(_drain, platform, name, options, say),
             ),
+            Step(
+                "hold",
+                "K3s ends with its membership of etcd; started again, it would join as a new member",
+                (f"ssh root@{node.address} '{wiping.HOLD}'",),
+                partial(_order, folder, platform, node, options, wiping.HOLD),
+            ),
+        ]
+        after += [
+            Step(
+                "stop",
+                "K3s stops, so that it does not come back",
+                (f"ssh root@{node.address} {wiping.STOP}",),
+                partial(_order, folder, platform, node, options, wiping.STOP),
+            )
         ]
     return (
-        *found,
+        *before,
         Step(
             "etcd",
             "a server leaves etcd first, so that its majority is counted without it",
             (f"{kubectl} annotate node {name} {etcd.LEAVE}=true    # servers only; wait for {etcd.LEFT}",),
             partial(_leave_etcd, platform, name, options),
         ),
+        *after,
         Step(
             "delete",
             "the cluster forgets it, and the password that its name was bound to",
@@ -119,22 +134,24 @@ def resetting(
     """The steps that let a node begin anew: out of the cluster, wiped, joined again."""
     login = f"root@{node.address}"
 
-    def remote() -> Remote:
-        return Remote(Target(str(node.address)), [made_key(folder, platform, node.name)], options.access)
-
     async def wipe() -> None:
-        async with remote() as machine:
-            await machine.run(_WIPE, timeout=300)
+        async with _machine(folder, platform, node, options) as machine:
+            await wiping.wipe(machine)
 
     async def join() -> None:
-        async with remote() as machine:
-            await machine.run(f"systemctl start --no-block {K3S_UNIT}")
+        async with _machine(folder, platform, node, options) as machine:
+            await machine.run(wiping.START)
             await waiting.joined(machine, partial(registered, platform, node.name), options.waits, say)
 
     return (
-        *removal(platform, node.name, options, say),
-        Step("wipe", "K3s stops, and its state there goes (Longhorn's data stays)", (f"ssh {login} '{_WIPE}'",), wipe),
-        Step("join", "K3s starts and joins", (f"ssh {login} systemctl start {K3S_UNIT}",), join),
+        *removal(folder, platform, node, options, say),
+        Step(
+            "wipe",
+            "K3s' state there goes (Longhorn's data stays), once no volume is mounted in it",
+            (f"ssh {login} sh -s <<'END'", *wiping.script().splitlines(), "END"),
+            wipe,
+        ),
+        Step("join", "K3s starts and joins", (f"ssh {login} '{wiping.START}'",), join),
     )
 
 
@@ -171,6 +188,23 @@ async def _drain(platform: Platform, name: str, options: NodeOptions, say: Calla
             await drain.drain(
                 client, name, say, limit=options.drain_seconds, between=options.waits.between, force=options.force
             )
+
+
+def _machine(folder: PlatformFolder, platform: Platform, node: Node, options: NodeOptions) -> Remote:
+    return Remote(Target(str(node.address)), [made_key(folder, platform, node.name)], options.access)
+
+
+async def _order(folder: PlatformFolder, platform: Platform, node: Node, options: NodeOptions, command: str) -> None:
+    """Run a command on the node's machine; a node that the cluster no longer has was seen to before."""
+    async with connect(require(platform.name)) as client:
+        if not await _member(client, node.name):
+            return
+    try:
+        async with _machine(folder, platform, node, options) as machine:
+            await machine.run(command, timeout=_STOP_SECONDS)
+    except Unreachable as error:
+        hint = "switch it on; a machine that is gone for good: `nerv node remove --lost`"
+        raise NervError(error.message, hint) from None
 
 
 async def _leave_etcd(platform: Platform, name: str, options: NodeOptions) -> None:

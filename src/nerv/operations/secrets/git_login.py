@@ -51,7 +51,8 @@ async def set_git_login(
     folder: PlatformFolder, given: Mapping[str, str] | None = None, *, new_key: bool = False
 ) -> GitLogin:
     """Store what is `given` of the login (user and token; the deploy key, the hosts that it may be shown to) in
-    nixos/secrets; `new_key` makes another deploy key. A login of the other kind than the definition asks for is made anew.
+    nixos/secrets; `new_key` makes another deploy key. A login of the other kind than the definition asks for is made
+    anew.
 
     Raises NervError, with nothing written, where no key here opens the file.
     """
