@@ -61,7 +61,7 @@ def remove(
     force: Annotated[bool, _FORCE] = False,
     yes: Annotated[bool, _YES] = False,
 ) -> None:
-    """Drain nodes, out of etcd and the cluster with them, stop K3s; then out of nerv.yaml and of who reads secrets."""
+    """Drain nodes, take them out of etcd and the cluster, stop K3s; then out of nerv.yaml and of who reads secrets."""
     settings: Context = context.obj
     folder = settings.platform()
     platform = definition.load(folder.definition)

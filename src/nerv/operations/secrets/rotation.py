@@ -178,7 +178,8 @@ async def _git_login(request: Request) -> Rotated:
     if not deploy_key and not request.token:
         raise NervError("the new token is missing", "make one where the repository is hosted, and give it on stdin")
     before = git_login(request.folder)
-    await set_git_login(request.folder, {} if deploy_key else {"password": request.token}, new_key=deploy_key)
+    given = {"password": request.token} if request.token and not deploy_key else {}
+    await set_git_login(request.folder, given, new_key=deploy_key)
     changed = git_login(request.folder) != before
     return Rotated((SERVERS_FILE,) if changed else (), next=steps.git_login(request.platform))
 
