@@ -6,6 +6,7 @@ import json
 import socket
 from pathlib import Path
 
+from nerv.engines.upstream.ports import HOST, claim
 from nerv.operations.folder import write_private
 
 
@@ -29,7 +30,8 @@ def _free(port: int) -> bool:
     with socket.socket() as tried:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            tried.bind(("127.0.0.1", port))
+            tried.bind((HOST, port))
+            claim(port).close()
         except OSError:
             return False
     return True
@@ -37,5 +39,5 @@ def _free(port: int) -> bool:
 
 def _any_free() -> int:
     with socket.socket() as tried:
-        tried.bind(("127.0.0.1", 0))
+        tried.bind((HOST, 0))
         return int(tried.getsockname()[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ from nerv.engines.upstream.engine import UpstreamEngine
 from nerv.engines.upstream.ports import HOST, HeldPort
 from nerv.engines.upstream.store import Store
 from nerv.errors import NervError
+from nerv.operations import ports
 
 
 def _config(folder: Path) -> EngineConfig:
@@ -143,6 +145,19 @@ def test_a_port_that_is_taken_is_named() -> None:
         number = other.getsockname()[1]
         with pytest.raises(NervError, match=f"port {number} of 127.0.0.1 is taken"):
             HeldPort(number)
+
+
+def test_two_platforms_do_not_share_a_port(tmp_path: Path) -> None:
+    held = HeldPort()
+    with pytest.raises(NervError, match=f"port {held.number} of 127.0.0.1 is taken"):
+        HeldPort(held.number)
+    recorded = tmp_path / "state.json"
+    recorded.write_text(json.dumps({"apiPort": held.number}))
+    assert ports.api_port(recorded) != held.number
+    held.release()
+    recorded.write_text(json.dumps({"apiPort": held.number}))
+    assert ports.api_port(recorded) == held.number
+    HeldPort(held.number).release()
 
 
 def _python(code: str) -> tuple[str, ...]:

@@ -2,15 +2,19 @@
 
 etcd and kube-apiserver can listen with SO_REUSEPORT. A socket that is bound and does not listen gets no connections and
 keeps the port from everybody but processes of this user that ask to share it, also while a program is started anew.
+Another platform of this user would ask to: so a name stands beside the port, which nobody can share.
 """
 
 from __future__ import annotations
 
+import errno
 import socket
 
 from nerv.errors import NervError
 
 HOST = "127.0.0.1"
+_TRIES = 20
+"""The kernel may offer a port that another platform shares with its own programs."""
 
 
 class HeldPort:
@@ -18,16 +22,39 @@ class HeldPort:
 
     def __init__(self, wanted: int = 0) -> None:
         """Hold the port `wanted`, or any free one. Raises NervError when it is taken."""
-        self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
-            self._socket.bind((HOST, wanted))
+            self._socket, self._name = _held(wanted)
         except OSError as error:
-            self._socket.close()
             raise NervError(f"port {wanted} of {HOST} is taken: {error.strerror}") from None
         self.number: int = self._socket.getsockname()[1]
 
     def release(self) -> None:
         """Give it back; again is no error."""
         self._socket.close()
+        self._name.close()
+
+
+def claim(number: int) -> socket.socket:
+    """The name of a port, this process's until it is closed. Raises OSError when another has it."""
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f"\0nerv.port.{number}")
+    except OSError:
+        name.close()
+        raise
+    return name
+
+
+def _held(wanted: int) -> tuple[socket.socket, socket.socket]:
+    for _ in range(_TRIES):
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            held.bind((HOST, wanted))
+            return held, claim(held.getsockname()[1])
+        except OSError:
+            held.close()
+            if wanted:
+                raise
+    raise OSError(errno.EADDRINUSE, "no free one was found")
