@@ -124,6 +124,25 @@ def test_a_new_system_that_makes_the_platform_ill_is_taken_back(fleet: Fleet, cl
 
 
 @pytest.mark.timeout(400)
+def test_a_reboot_into_the_new_system_and_the_way_back(fleet: Fleet, cluster: k3s.Cluster) -> None:
+    first = fleet.worker.read("/standin/boot_id")
+    fleet.update("worker-1", "--reboot")
+    assert fleet.rebuilds() == ["dry-activate", "boot"]
+    second = fleet.worker.read("/standin/boot_id")
+    assert fleet.system() == NEW
+    assert second != first
+    # the Node never stops being called Ready here: what counts is that the machine has started the former system
+    fleet.restore(fleet.worker)
+    fleet.worker.write("/standin/units/k3s", "ActiveState=failed\nSubState=failed\nResult=exit-code\nNRestarts=9\n")
+    said = fleet.update("worker-1", "--reboot", "--patience", "0.1", code=1).stderr
+    assert "worker-1: waiting for it: " in said.partition("going back to the system before")[2]
+    assert "it went back to the system before (over SSH) and Ready again" in said
+    assert fleet.system() == OLD
+    assert fleet.worker.shell("readlink /nix/var/nix/profiles/system").strip() == OLD
+    assert not cluster.call(_unschedulable)
+
+
+@pytest.mark.timeout(400)
 def test_what_fails_before_the_switch_leaves_the_machine_as_it_was(fleet: Fleet, cluster: k3s.Cluster) -> None:
     said = fleet.update("worker-1", code=1, NERV_TEST_REBUILD="build").stderr
     assert (

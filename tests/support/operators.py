@@ -153,6 +153,9 @@ class Fleet:
         made.write("/etc/ssh/ssh_host_ed25519_key", key.read_text(), 0o600)
         made.shell("ssh-keygen -y -f /etc/ssh/ssh_host_ed25519_key > /etc/ssh/ssh_host_ed25519_key.pub")
         made.restart_sshd()
+        # machines share this machine's kernel; each has starts of its own
+        made.write("/standin/boot_id", "0\n")
+        made.shell("mount --bind /standin/boot_id /proc/sys/kernel/random/boot_id")
         for system in (OLD, NEW):
             script = '#!/bin/sh\nmkdir -p /nix/var/nix/profiles\nexec ln -sfn "$4" "$2"\n'
             made.write(f"{system}/sw/bin/nix-env", script, 0o755)

@@ -65,6 +65,8 @@ class Update:
     """store path of the system that it had"""
     boot: str = ""
     """which start of the machine that was"""
+    restarting: bool = False
+    """whether the machine was told to start anew"""
 
     @property
     def target(self) -> Target:
@@ -224,24 +226,53 @@ async def _recover(update: Update, reached: Sequence[str], error: NervError) -> 
 
 async def _go_back(update: Update, waited: bool) -> str:
     """How the machine came back: over SSH, by its own timer, or empty where it did not."""
+    if update.options.reboot:
+        return await _start_back(update)
     deadline = time.monotonic() + update.options.rollback_seconds + 60
     while time.monotonic() < deadline:
         try:
             async with update.remote() as remote:
                 if waited and await rollback.current(remote) == update.before:
-                    return "by itself" if update.options.reboot else "by its own timer"
-                if update.options.reboot:
-                    await rollback.back(remote, update.before, "boot")
-                    await remote.run("systemctl reboot", check=False)
-                else:
-                    await rollback.back(remote, update.before)
-                    await remote.run(f"systemctl stop {rollback.UNIT}.timer", check=False)
+                    return "by its own timer"
+                await rollback.back(remote, update.before)
+                await remote.run(f"systemctl stop {rollback.UNIT}.timer", check=False)
                 return "over SSH"
         except SshError as error:
             update.say(f"{update.node.name}: waiting for it: {error.message}")
             waited = True
         await asyncio.sleep(update.waits.between)
     return ""
+
+
+async def _start_back(update: Update) -> str:
+    """Start the machine anew with the system before. It is back when that runs in a start that nothing is about to end:
+    until then its Node may still be called Ready from before.
+    """
+    ending = {update.boot} if update.restarting else set()
+    deadline = time.monotonic() + update.waits.boot
+    asked = ""
+    while time.monotonic() < deadline:
+        last = "it has not started anew yet"
+        try:
+            async with update.remote() as remote:
+                boot, runs = await _boot(remote), await rollback.current(remote)
+                if boot != asked:
+                    await rollback.back(remote, update.before, "boot")
+                    if runs == update.before and boot not in ending:
+                        return "over SSH"
+                    asked = boot
+                    ending.add(boot)
+                    await _reboot(remote)
+        except SshError as error:
+            last = error.message
+        update.say(f"{update.node.name}: waiting for it: {last}")
+        await asyncio.sleep(update.waits.between)
+    return ""
+
+
+async def _reboot(remote: Remote) -> None:
+    """The answer comes before the connection goes."""
+    await remote.run("nohup sh -c 'sleep 1; systemctl reboot' >/dev/null 2>&1 &", check=False)
 
 
 async def _ready_again(update: Update) -> bool:
@@ -333,8 +364,9 @@ async def _arm(update: Update) -> None:
 async def _switch(update: Update, action: str) -> None:
     await _rebuild(update, action, rebuild.SWITCHING)
     if update.options.reboot:
+        update.restarting = True
         async with update.remote() as remote:
-            await remote.run("nohup sh -c 'sleep 1; systemctl reboot' >/dev/null 2>&1 &", check=False)
+            await _reboot(remote)
 
 
 async def _confirm(update: Update) -> None:
