@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nerv.engines.upstream import catalog, store, taking
+from nerv.engines.upstream import building, catalog, store, taking
 from nerv.engines.upstream.store import Store
 from nerv.errors import NervError
 
@@ -65,12 +65,17 @@ def test_removing_goes_through_folders_that_refuse_it(empty: Store) -> None:
     assert not empty.folder.exists()
 
 
-async def test_programs_are_taken_from_a_folder(empty: Store, tmp_path: Path) -> None:
-    given = tmp_path / "given"
+def _programs(folder: Path) -> Path:
+    given = folder / "given"
     given.mkdir()
     for name in catalog.PROGRAMS:
         (given / name).write_text(f"#!/bin/sh\necho Kubernetes v1.31.9+k3s1 {name}\n")
         (given / name).chmod(0o755)
+    return given
+
+
+async def test_programs_are_taken_from_a_folder(empty: Store, tmp_path: Path) -> None:
+    given = _programs(tmp_path)
     await taking.take(empty, given, lambda step: None)
     known = empty.require()
     assert known["kube-apiserver"].version == "v1.31.9+k3s1"
@@ -86,6 +91,32 @@ async def test_all_that_a_folder_lacks_is_said_and_nothing_taken(empty: Store, t
         await taking.take(empty, given, lambda step: None)
     assert all(name in caught.value.message for name in catalog.PROGRAMS)
     assert empty.read() == {}
+
+
+async def test_a_folder_is_no_program(empty: Store, tmp_path: Path) -> None:
+    given = _programs(tmp_path)
+    (given / "etcd").unlink()
+    (given / "etcd").mkdir()
+    with pytest.raises(NervError, match=r"lacks etcd$"):
+        await taking.take(empty, given, lambda step: None)
+
+
+async def test_what_cannot_be_copied_leaves_everything_as_it_was(empty: Store, tmp_path: Path) -> None:
+    _add(empty, "etcd", "before")
+    given = _programs(tmp_path)
+    last = catalog.SOURCES[-1].program
+    (empty.folder / f".{last}.new").mkdir()
+    with pytest.raises(NervError, match=rf"the programs were not taken: .*\.{last}\.new: Is a directory"):
+        await taking.take(empty, given, lambda step: None)
+    assert empty.path("etcd").read_text() == "before"
+    assert list(empty.read()) == ["etcd"]
+
+
+async def test_nothing_is_taken_while_another_builds(empty: Store, tmp_path: Path) -> None:
+    with building.held(empty), pytest.raises(NervError, match="is being built already"):
+        await taking.take(empty, _programs(tmp_path), lambda step: None)
+    await taking.take(empty, tmp_path / "given", lambda step: None)
+    assert not [file.name for file in empty.folder.iterdir() if file.name.startswith(".")]
 
 
 @pytest.mark.skipif(shutil.which("go") is None, reason="no Go on PATH: its own build information is not read")

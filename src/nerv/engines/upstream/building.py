@@ -74,7 +74,7 @@ async def build(
     known = store.read()
     missing = [source for source in sources if source.program not in known]
     if missing:
-        with _held(store):
+        with held(store):
             _check_disk(store)
             go = await toolchain.find(store.build_folder / "toolchain", say)
             say(f"building {len(missing)} programs with {go} in {store.folder}")
@@ -86,7 +86,8 @@ async def build(
 
 
 @contextmanager
-def _held(store: Store) -> Iterator[None]:
+def held(store: Store) -> Iterator[None]:
+    """Only one process at a time makes programs of a store. Raises NervError while another does."""
     store.build_folder.mkdir(mode=0o700, exist_ok=True)
     lock = os.open(store.build_folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from nerv import process
 from nerv.engines.upstream import catalog
-from nerv.engines.upstream.building import Report, Step
-from nerv.engines.upstream.store import Store
+from nerv.engines.upstream.building import Report, Step, held
+from nerv.engines.upstream.catalog import Source
+from nerv.engines.upstream.store import Store, remove_tree
 from nerv.errors import NervError
 
 _MAGIC = b"\xff Go buildinf:"
@@ -24,20 +26,46 @@ _ANSWERS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler
 
 
 async def take(store: Store, folder: Path, report: Report) -> None:
-    """Copy every program of the engine out of `folder`. Raises NervError with all that is missing, nothing taken."""
-    absent = [name for name in catalog.PROGRAMS if not os.access(folder / name, os.X_OK)]
+    """Copy every program of the engine out of `folder`. Raises NervError with all that is missing, nothing taken.
+
+    All are copied and asked for their versions before the first of them takes the place of another.
+    """
+    absent = [name for name in catalog.PROGRAMS if not _is_program(folder / name)]
     if absent:
         raise NervError(f"{folder} lacks {', '.join(absent)}", "it must hold every program of the engine, executable")
-    store.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for number, source in enumerate(catalog.SOURCES, 1):
-        report(Step(number, len(catalog.SOURCES), source))
-        copy = store.folder / f".{source.program}.new"
+    copies = [(source, store.folder / f".{source.program}.new") for source in catalog.SOURCES]
+    try:
+        store.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with held(store):
+            try:
+                await _exchange(store, folder, copies, report)
+            finally:
+                for _, copy in copies:
+                    copy.unlink(missing_ok=True)
+        remove_tree(store.build_folder)
+    except OSError as error:
+        place = error.filename or store.folder
+        hint = "what was there before is kept; run it again"
+        raise NervError(f"the programs were not taken: {place}: {error.strerror}", hint) from None
+
+
+async def _exchange(store: Store, folder: Path, copies: Sequence[tuple[Source, Path]], report: Report) -> None:
+    versions = {}
+    for number, (source, copy) in enumerate(copies, 1):
+        report(Step(number, len(copies), source))
         shutil.copyfile(folder / source.program, copy)
         copy.chmod(0o755)
-        version = await version_of(copy, source.program)
+        versions[source.program] = await version_of(copy, source.program)
+    for number, (source, copy) in enumerate(copies, 1):
         origin = str(folder.absolute() / source.program)
-        built = store.add(source.program, copy, version=version, origin=origin, toolchain="", seconds=0)
-        report(Step(number, len(catalog.SOURCES), source, built))
+        built = store.add(
+            source.program, copy, version=versions[source.program], origin=origin, toolchain="", seconds=0
+        )
+        report(Step(number, len(copies), source, built))
+
+
+def _is_program(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)
 
 
 async def version_of(path: Path, program: str) -> str:
