@@ -105,7 +105,7 @@ async def test_a_server_leaves_etcd_before_anything_of_it_is_deleted(client: Cli
     async def asked() -> bool:
         return etcd.LEAVE in ((await client.get(NODES, "s3"))["metadata"].get("annotations") or {})
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(45):
         while not await asked():  # noqa: ASYNC110  what K3s' controller watches for
             await asyncio.sleep(0.01)
     assert not leaving.done()

@@ -29,7 +29,7 @@ from nerv.kube.resources import LEASES, NODES, PODS, Resource
 
 T = TypeVar("T")
 
-PATIENCE = 10.0
+PATIENCE = 45.0
 """Seconds until a test says what it still waits for."""
 
 

@@ -43,7 +43,7 @@ HOST_KEY = ssh.generate()
 """By which the mirror is known over SSH."""
 CHARTS = "https://charts.example.test/stable"
 NAMESPACE = "flux-system"
-PATIENCE = 20.0
+PATIENCE = 45.0
 """Seconds until a test says what it still waits for."""
 _DEFINITIONS = Path(nerv.components.flux.__file__).with_name("crds.yaml")
 

@@ -36,7 +36,7 @@ _CLONE_NEWNET = 0x40000000
 _SEARCH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 SSHD = shutil.which("sshd", path=_SEARCH)
 _NEEDED = ("sshd", "ssh", "ip", "unshare", "nsenter", "ping")
-PATIENCE = 10.0
+PATIENCE = 45.0
 
 
 def lacking() -> str:

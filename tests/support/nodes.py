@@ -41,7 +41,7 @@ from nerv.node.agent import NodeAgent
 from nerv.node.context import NodeConfig, NodeContext
 from nerv.node.programs import ProcessProgram, Programs, Rewrites
 
-PATIENCE = 20.0
+PATIENCE = 45.0
 """Seconds until a test says what it still waits for."""
 
 

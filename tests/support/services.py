@@ -34,7 +34,7 @@ from nerv.kube.resources import (
 )
 
 T = TypeVar("T")
-PATIENCE = 15.0
+PATIENCE = 45.0
 COMPONENTS = Path(__file__).parents[2] / "src/nerv/components"
 
 

@@ -51,7 +51,7 @@ async def until(informer: Informer, holds: Callable[[], object]) -> None:
     """Wait for a change after which `holds`."""
     changed = asyncio.Event()
     stop = informer.on_change(lambda old, new: changed.set())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(45):
         while not holds():
             changed.clear()
             await changed.wait()
@@ -151,7 +151,7 @@ async def test_custom_resources_appear_go_and_come_back(client: Client, informer
     for _ in range(2):
         assert not informer.synced.is_set()
         await client.create(CUSTOM_RESOURCE_DEFINITIONS, definition())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             await informer.synced.wait()
         await client.create(GADGETS, gadget, namespace="default")
         await until(informer, lambda: informer.get("default", "g"))
@@ -159,7 +159,7 @@ async def test_custom_resources_appear_go_and_come_back(client: Client, informer
         await until(informer, lambda: not informer.list())
         definitions = informers.of(CUSTOM_RESOURCE_DEFINITIONS)
         await until(definitions, lambda there=definitions: not there.list())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             while informer.synced.is_set():  # noqa: ASYNC110  the event has no "until cleared"
                 await asyncio.sleep(0.001)
 

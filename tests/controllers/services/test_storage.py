@@ -146,7 +146,7 @@ async def test_the_manager_is_labelled_for_the_services_and_writes_its_webhooks(
     assert found["webhooks"][0]["failurePolicy"] == "Fail"
     assert {("10.42.0.5", port) for port in (9500, 9501, 9502)} == set(longhorn.addresses.sockets)
     await longhorn.set_ready("manager", SPACE, "10.42.0.5", ready=False)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(45):
         await longhorn.addresses.silent.wait()
 
 
