@@ -18,6 +18,7 @@ import hmac
 import itertools
 import json
 import shutil
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -93,6 +94,8 @@ class Hub:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.name = "localhost"
+        """How clients call it; it also answers by the name of this machine."""
         self.ca = certificates.create_ca("hub")
         self.host_key = ssh.generate()
         self.calls: list[tuple[str, str]] = []
@@ -121,7 +124,7 @@ class Hub:
 
     @property
     def hostname(self) -> str:
-        return f"localhost:{self.port}"
+        return f"{self.name}:{self.port}"
 
     @property
     def writes(self) -> list[tuple[str, str]]:
@@ -156,7 +159,7 @@ class Hub:
         return made
 
     async def start(self) -> None:
-        leaf = certificates.issue(self.ca, "localhost", names=["localhost", "127.0.0.1"])
+        leaf = certificates.issue(self.ca, "localhost", names=["localhost", "127.0.0.1", socket.gethostname()])
         self._server = await listen(self._handle, ssl=tls.server_context(leaf.certificate, leaf.key))
         self._ssh = await asyncssh.listen(
             "127.0.0.1",
