@@ -211,6 +211,9 @@ class _Connection(asyncio.Protocol):
             answer = _failure()
         if inspect.isawaitable(answer):
             self._task = asyncio.ensure_future(self._later(request, answer))
+            if inspect.iscoroutine(answer):
+                # a task that is cancelled before its first step never gets to await it
+                self._task.add_done_callback(lambda _: answer.close())
         else:
             self._answer(request, answer)
 
