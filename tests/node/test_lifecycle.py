@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.nodes import DRIVERS, PATIENCE, World, cluster, eventually, is_ready, pod, shell
+from tests.support.nodes import DRIVERS, World, cluster, eventually, is_ready, pod, shell
 
 from nerv.kube import objects
 from nerv.kube.objects import Object
@@ -200,9 +199,11 @@ async def test_a_liveness_probe_that_fails_restarts_the_container(world: World) 
     script = "trap 'exit 1' TERM; sleep 0.2; touch /tmp/sick; while true; do sleep 0.05; done"
     await world.create(PODS, pod("sick", "sh", "-c", script, container={"livenessProbe": probe}))
     await world.wait(PODS, "sick", lambda obj: obj["status"].get("containerStatuses", [{}])[0].get("restartCount"))
-    async with asyncio.timeout(PATIENCE):  # events are written in the background
-        while not {"Unhealthy", "Killing"} <= set(await world.reasons("sick")):
-            await asyncio.sleep(0.05)
+
+    async def told() -> bool:  # events are written in the background
+        return {"Unhealthy", "Killing"} <= set(await world.reasons("sick"))
+
+    await eventually(told, "its events")
 
 
 async def test_a_node_that_comes_back_restarts_its_programs_in_the_same_pods(world: World) -> None:
