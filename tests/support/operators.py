@@ -95,9 +95,13 @@ class Operator:
     ) -> subprocess.CompletedProcess[str]:
         command = self.net.command(sys.executable, "-m", "nerv", *arguments)
         environment = {**self.home.environment, **(env or {})}
-        done = subprocess.run(
-            command, cwd=self.home.folder, env=environment, capture_output=True, text=True, timeout=180, check=False
-        )
+        try:
+            done = subprocess.run(
+                command, cwd=self.home.folder, env=environment, capture_output=True, text=True, timeout=180, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            said = (error.stderr or b"").decode(errors="replace")
+            raise AssertionError(f"`nerv {' '.join(arguments)}` did not end within 180 s; it said:\n{said}") from None
         assert done.returncode == code, done.stdout + done.stderr
         return done
 

@@ -62,6 +62,7 @@ boot() {
     [ -e "$root/etc/ssh/ssh_host_ed25519_key" ] ||
       ssh-keygen -q -t ed25519 -N '' -f "$root/etc/ssh/ssh_host_ed25519_key"
   fi
+  : >"$root/run/booted"
   serve
 }
 trap serve HUP
