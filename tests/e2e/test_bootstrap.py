@@ -35,7 +35,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 
 
 def _name(hub: Hub, engine: str) -> None:
-    """Go sends nothing for `localhost` through a proxy: the real Flux is given this machine's other name."""
+    """In a pod `localhost` is the pod itself: the real Flux is given this machine's other name."""
     if engine == "embedded":
         return
     try:
@@ -132,14 +132,16 @@ def _versions(home: Home) -> dict[str, str]:
     return found
 
 
-def test_over_ssh_with_a_deploy_key(tmp_path: Path, hub: Hub) -> None:
-    """On the embedded engine: pods of the real Flux reach only mirrored hosts over SSH (docs/gaps.md)."""
+@pytest.mark.parametrize("options", commands.MACHINES)
+def test_over_ssh_with_a_deploy_key(tmp_path: Path, hub: Hub, options: tuple[str, ...]) -> None:
+    _name(hub, options[1])
     home = _home(tmp_path, hub, f"ssh://git@{hub.name}:{hub.ssh_port}/you/home.git")
-    with commands.up(home, "--bare"):
+    with commands.up(home, "--bare", *options):
         # a run that is not given the time says what it waited for, and the next one goes on
         assert "nerv: not done within 0.1 s: waited for " in _bootstrap(home, hub, "--timeout", "0.1", code=1)
         assert "repository you/home is there" in _bootstrap(home, hub)
         _complete(home)
+        assert home.status()["offline"] == []
         (key,) = hub.repository("you", "home").keys
         assert key["read_only"] is True
         secret = home.get("secret", "-n", "flux-system", "flux-system")
@@ -211,7 +213,8 @@ def _push(home: Home, hub: Hub, url: str) -> None:
         process.run_sync(["git", "-C", str(home.folder), "push", "-q", url, "main"], env=environment)
 
 
-def test_an_ssh_url_runs_here_unchanged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_ssh_url_runs_here_unchanged(tmp_path: Path, engine: str) -> None:
     """Flux's default of a bootstrap: the mirror answers for it over SSH, nothing in the repository is changed."""
     home = Home.at(tmp_path)
     home.folder.mkdir()
@@ -219,7 +222,7 @@ def test_an_ssh_url_runs_here_unchanged(tmp_path: Path) -> None:
     (home.folder / "nerv.yaml").write_text(text)
     home.nerv("init", str(home.folder))
     head = home.git("rev-parse", "main").strip()
-    with commands.up(home):
+    with commands.up(home, "--engine", engine):
         _complete(home)
         source = home.get("gitrepository", "-n", "flux-system", "flux-system")
         assert source["spec"]["url"] == "ssh://git@github.com/you/home.git"

@@ -18,7 +18,7 @@ from nerv.http.server import listen
 from nerv.kube.client import Client
 from nerv.kube.objects import Object
 from nerv.mirror import Outlets
-from nerv.mirror.outlets import SOURCES, Place, place_of
+from nerv.mirror.outlets import SOURCES, Place, place_of, stays
 from nerv.mirror.proxy import Proxy
 from nerv.network.driver import DialError, Network
 from nerv.network.services import ServiceTable
@@ -43,6 +43,24 @@ MIRROR = "10.43.255.254"
 )
 def test_where_a_source_is(spec: Object, place: Place | None) -> None:
     assert place_of({"kind": "GitRepository", "spec": spec}) == place
+
+
+@pytest.mark.parametrize(
+    ("host", "does"),
+    [
+        ("192.168.1.5", True),
+        ("203.0.113.7", True),
+        ("git.example.test", False),
+        ("127.0.0.1", False),
+        ("0.0.0.0", False),
+        ("255.255.255.255", False),
+        ("224.0.0.1", False),
+        ("198.18.0.1", False),
+        ("::1", False),
+    ],
+)
+def test_an_address_is_reached_at_itself(host: str, does: bool) -> None:
+    assert stays(host) is does
 
 
 @pytest.fixture
@@ -157,6 +175,20 @@ async def test_offline_the_host_of_a_source_is_reported_and_leads_nowhere(offlin
     await eventually(lambda: offline.proxy.refused == {"elsewhere.example.test"}, "the host to be reported")
     assert offline.outlets.named("elsewhere.example.test") == ("GitRepository default/theirs",)
     assert await offline.get("elsewhere.example.test", 443) == b""
+
+
+async def test_offline_what_the_definition_names_on_this_machine_is_reached(offline: Ways, port: int) -> None:
+    await offline.source("home", f"http://localhost:{port}/home.git")
+    await offline.source("theirs", "https://elsewhere.example.test/theirs.git")
+    answer = await eventually(lambda: offline.get("localhost", port), "the way out")
+    assert answer.endswith(b"outside: /there")
+    await eventually(lambda: offline.proxy.refused == {"elsewhere.example.test"}, "the other host alone to be reported")
+    await offline.client.delete(SOURCES[0], "home", "default")
+
+    async def closed() -> bool:
+        return await offline.get("localhost", port) == b""
+
+    await eventually(closed, "the way out to be closed")
 
 
 async def test_plain_http_is_passed_on_as_it_is(port: int) -> None:

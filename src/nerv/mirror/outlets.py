@@ -2,9 +2,9 @@
 
 Sources may be added in Git, by anyone who may commit, without the definition: so their hosts are taken from the objects
 in the API. The cluster's names then lead each to an address of its own, and that to a socket which tunnels untouched to
-the host outside. Offline there are no such places: the host is reported. What is the cluster's own needs none.
+the host outside. Offline a host outside of this machine has none and is reported. What is the cluster's own needs none.
 
-Programs outside of the cluster's network use the proxy, which needs no addresses.
+Programs outside of the cluster's network use the proxy, which needs no addresses; so do those inside, for https.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
@@ -33,6 +33,7 @@ SOURCES = (
 )
 # For tests between networks (RFC 2544): no host of the world outside has such an address.
 _ADDRESSES = IPv4Network("198.18.0.0/15")
+_THIS_NETWORK = IPv4Network("0.0.0.0/8")
 _PORTS = {"https": 443, "http": 80, "ssh": 22, "oci": 443}
 
 
@@ -63,6 +64,17 @@ def place_of(source: Object) -> Place | None:
     except ValueError:
         return None
     return Place(parts.hostname, port) if parts.hostname and port else None
+
+
+def stays(host: str) -> bool:
+    """Whether the cluster's network has a host at its own address: an address is never looked up by name."""
+    try:
+        address = IPv4Address(host)
+    except ValueError:
+        return False
+    # 127.0.0.1 is the pod itself, and some addresses are nobody's or many hosts'
+    nobodys = address.is_multicast or address.is_reserved or address in _THIS_NETWORK or address in _ADDRESSES
+    return not address.is_loopback and not nobodys
 
 
 class Outlets:
@@ -125,11 +137,7 @@ class Outlets:
                 wanted.add(place)
         wanted -= {Place(*place) for place in self._served}
         if self._proxy.offline:
-            self._proxy.refused -= before.keys() - self._named.keys()
-            for place in wanted:
-                self._proxy.refuse(place.host)
-            self._proxy.report()
-            return
+            wanted -= await self._report(wanted, before.keys())
         if wanted == self._servers.keys():
             return
         for place in self._servers.keys() - wanted:
@@ -139,8 +147,19 @@ class Outlets:
             await self._open(place)
         await self._set_names({place.host: (self._addresses[place.host],) for place in wanted})
 
+    async def _report(self, wanted: Set[Place], before: Set[str]) -> set[Place]:
+        """Report the hosts that cannot be had offline, and no longer those that no source names any more."""
+        self._proxy.refused -= before - self._named.keys()
+        away = {place for place in wanted if not await self._proxy.goes_out(*place)}
+        for place in away:
+            self._proxy.refuse(place.host)
+        self._proxy.report()
+        return away
+
     async def _open(self, place: Place) -> None:
-        if place.host not in self._addresses:
+        if stays(place.host):
+            self._addresses[place.host] = place.host
+        elif place.host not in self._addresses:
             self._given += 1
             self._addresses[place.host] = str(_ADDRESSES[self._given])
         address = self._addresses[place.host]

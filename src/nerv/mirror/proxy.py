@@ -134,8 +134,7 @@ class Proxy:
             return await asyncio.open_unix_connection(str(mirrored))
         if self._cluster and self._cluster.holds(host):
             return await _dial(self._cluster, host, port)
-        named = (host, port) in self._loopback
-        if self.offline and not (named and await _is_local(host, port)):
+        if not await self.goes_out(host, port):
             self.refuse(host)
             raise Refused(OFFLINE, f"offline: {host} is not mirrored here")
         try:
@@ -145,7 +144,7 @@ class Proxy:
                     raise Refused(
                         _FORBIDDEN, f"{host}:{port} has an address of the cluster, which is not dialled outside"
                     )
-                if not named and any(map(_leads_here, addresses)):
+                if (host, port) not in self._loopback and any(map(_leads_here, addresses)):
                     raise Refused(_FORBIDDEN, f"{host}:{port} is this machine itself, which is not served")
                 return await _connect(addresses, port)
         except (OSError, TimeoutError) as error:
@@ -154,6 +153,10 @@ class Proxy:
     def leads_inside(self, host: str) -> bool:
         """Whether a host is the cluster's own."""
         return self._cluster is not None and self._cluster.holds(host)
+
+    async def goes_out(self, host: str, port: int) -> bool:
+        """Whether what is not mirrored is tried at all: offline, only what the definition names on this machine."""
+        return not self.offline or ((host, port) in self._loopback and await _is_local(host, port))
 
     def refuse(self, host: str) -> None:
         """Report a host that is asked for and cannot be had offline."""
