@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,29 @@ def test_what_is_there_and_what_is_missing(platform: PlatformFolder) -> None:
     assert missing.detail.startswith("not built: kube-apiserver, ")
     _build(*catalog.PROGRAMS)
     assert [state.ready for state in engines.overview()] == [True, True]
-    assert engines.is_ready("upstream")
+    assert engines.is_built("upstream")
+
+
+def test_a_damaged_program_is_told_with_the_remedy(platform: PlatformFolder) -> None:
+    _build(*catalog.PROGRAMS)
+    scheduler = store.default().path("kube-scheduler")
+    times = scheduler.stat().st_atime_ns, scheduler.stat().st_mtime_ns
+    scheduler.write_text("kube-schedulex")
+    os.utime(scheduler, ns=times)  # a bit that fell over on the disk: only the checksum knows
+    state = engines.overview()[1]
+    assert not state.ready
+    assert state.detail == "damaged: kube-scheduler; `nerv engine build upstream` builds it again"
+    assert [row.program for row in engines.program_versions() if row.damaged] == ["kube-scheduler"]
+
+
+def test_a_start_with_a_damaged_program_is_refused(platform: PlatformFolder) -> None:
+    _build(*catalog.PROGRAMS)
+    etcd = store.default().path("etcd")
+    etcd.write_text("e")
+    assert engines.is_built("upstream")
+    with pytest.raises(NervError, match=r"the upstream engine is damaged: etcd in .* not as the manifest") as caught:
+        engines.create("upstream").check()
+    assert caught.value.hint == "`nerv engine build upstream` builds it again"
 
 
 def test_versions_that_are_not_the_pinned_ones_are_told(platform: PlatformFolder) -> None:

@@ -69,7 +69,7 @@ def remove(name: _Name) -> None:
 
 @engine.command()
 def versions(form: _Form = Format.text) -> None:
-    """Show every program's version, where it comes from, and where it is not the version that the repository pins."""
+    """Show every program's version and origin, where it is not the one that is pinned, and what is damaged."""
     found = engines.program_versions()
     if form is not Format.text:
         output.print_data([dataclasses.asdict(row) for row in found], form)
@@ -80,12 +80,14 @@ def versions(form: _Form = Format.text) -> None:
             row.program,
             row.version,
             f"{row.pinned} (another)" if row.differs else row.pinned,
-            row.sha256[:12],
+            f"{row.sha256[:12]} (damaged)" if row.damaged else row.sha256[:12],
             f"{row.origin}, {row.toolchain}" if row.toolchain else row.origin,
         ]
         for row in found
     ]
     output.console().print(output.table(["ENGINE", "PROGRAM", "VERSION", "PINNED", "SHA256", "ORIGIN"], rows))
+    if damaged := [row.program for row in found if row.damaged]:
+        output.talk().print(f"damaged: {', '.join(damaged)}; {engines.REPAIR}", markup=False)
 
 
 def _size(size: int) -> str:

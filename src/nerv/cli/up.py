@@ -58,7 +58,7 @@ def up(
         )
     platform = _platform(settings, folder)
     options = Options(offline, engine, bare, network)
-    if engine == engines.UPSTREAM and not offline and not engines.is_ready(engine):
+    if engine == engines.UPSTREAM and not offline and not engines.is_built(engine):
         output.talk().print("the upstream engine is not built yet; this is done once")
         make_engine(engine)
     if detach:

@@ -19,6 +19,7 @@ from nerv.platform import versions
 
 EMBEDDED, UPSTREAM = EmbeddedEngine.name, UpstreamEngine.name
 NAMES = (EMBEDDED, UPSTREAM)
+REPAIR = store.REPAIR
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,10 @@ class EngineState:
 
 @dataclass(frozen=True)
 class ProgramVersion:
-    """One program of an engine. `pinned`: what the repository asks for; `differs`: whether that is another version."""
+    """One program of an engine. `pinned`: what the repository asks for; `differs`: whether that is another version.
+
+    `damaged`: whether its bytes are not those of the manifest.
+    """
 
     engine: str
     program: str
@@ -44,6 +48,7 @@ class ProgramVersion:
     origin: str
     sha256: str
     toolchain: str
+    damaged: bool
 
 
 def chosen(folder: PlatformFolder, asked: str | None) -> str:
@@ -70,29 +75,32 @@ def remember(folder: PlatformFolder, name: str) -> None:
 
 
 def overview() -> list[EngineState]:
-    """Every engine and whether it can run. Raises NervError for a damaged store."""
+    """Every engine and whether it can run: checksums are taken. Raises NervError for a damaged manifest."""
     built = store.default()
     known = built.read()
-    missing = built.missing()
+    missing, damaged = built.missing(), built.damaged()
     detail = f"Kubernetes {catalog.KUBERNETES}, etcd {catalog.ETCD}, Flux's controllers"
-    if missing:
+    if damaged:
+        detail = f"damaged: {', '.join(damaged)}; {REPAIR}"
+    elif missing:
         detail = f"not built: {', '.join(missing)}" if known else "not built: `nerv engine build upstream`"
     size = sum(each.size for each in known.values())
     return [
         EngineState(EMBEDDED, ready=True, detail=f"part of NERV {__version__}", size=0, folder=""),
-        EngineState(UPSTREAM, ready=not missing, detail=detail, size=size, folder=str(built.folder)),
+        EngineState(UPSTREAM, ready=not missing and not damaged, detail=detail, size=size, folder=str(built.folder)),
     ]
 
 
-def is_ready(name: str) -> bool:
-    """Whether an engine can run. Raises NervError for a damaged store."""
-    return all(state.ready for state in overview() if state.name == name)
+def is_built(name: str) -> bool:
+    """Whether nothing of an engine is missing. Raises NervError for a damaged manifest."""
+    return name != UPSTREAM or not store.default().missing()
 
 
 def program_versions() -> list[ProgramVersion]:
     """What every engine would run."""
     own = EmbeddedEngine().versions()
-    rows = [ProgramVersion(EMBEDDED, name, own[name], "", False, "NERV", "", "") for name in own]
+    rows = [ProgramVersion(EMBEDDED, name, own[name], "", False, "NERV", "", "", damaged=False) for name in own]
+    damaged = store.default().damaged()
     for built in store.default().read().values():
         pinned = versions.FLUX_COMPONENTS.get(built.program, "")
         if built.program.startswith("kube-"):
@@ -108,6 +116,7 @@ def program_versions() -> list[ProgramVersion]:
                 built.origin,
                 built.sha256,
                 built.toolchain,
+                built.program in damaged,
             )
         )
     return rows

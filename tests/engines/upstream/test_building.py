@@ -121,6 +121,20 @@ async def test_a_finished_program_is_not_built_again(
     assert not store.build_folder.exists()
 
 
+async def test_a_damaged_program_is_built_again(store: Store, recipes: Path, fake_go: Path) -> None:
+    etcd = catalog.SOURCES[0]
+    (recipes / etcd.module).mkdir()
+    for name in ("go.mod", "go.sum"):
+        (recipes / etcd.module / name).write_text("")
+    await _build(store, recipes, etcd)
+    sound = store.path("etcd").read_bytes()
+    store.path("etcd").write_bytes(sound[:-1] + b"?")
+    await _build(store, recipes, etcd)
+    assert store.path("etcd").read_bytes() == sound
+    assert store.damaged() == ()
+    assert await _build(store, recipes, etcd) == []
+
+
 @pytest.mark.parametrize(
     ("says", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def test_it_lies_in_the_users_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_a_program_without_its_file_is_missing(empty: Store) -> None:
     _add(empty, "etcd")
     assert "etcd" not in empty.missing()
-    empty.path("etcd").write_text("another size")
+    empty.path("etcd").unlink()
     assert "etcd" in empty.missing()
     with pytest.raises(NervError, match=r"not built: etcd, .* missing") as caught:
         empty.require()
@@ -48,6 +49,28 @@ def test_a_changed_program_is_found(empty: Store) -> None:
     assert empty.damaged() == ()
     empty.path("etcd").write_text("evil")
     assert empty.damaged() == ("etcd",)
+    empty.path("etcd").write_text("of another size")
+    assert empty.damaged() == ("etcd",)
+
+
+def test_a_start_asks_sizes_and_times_and_a_checksum_only_in_doubt(empty: Store) -> None:
+    for name in catalog.PROGRAMS:
+        _add(empty, name, "good")
+    etcd = empty.path("etcd")
+    written = (empty.folder / store.MANIFEST).stat().st_mtime_ns
+    os.utime(etcd, ns=(written + 1, written + 1))
+    assert "etcd" in empty.require()  # copied, and so written later: its content decides
+    etcd.write_text("evil")
+    os.utime(etcd, ns=(written + 1, written + 1))
+    with pytest.raises(NervError, match="the upstream engine is damaged: etcd in") as caught:
+        empty.require()
+    assert "nerv engine build upstream" in caught.value.hint
+    os.utime(etcd, ns=(written, written))
+    assert "etcd" in empty.require()  # that nobody wrote to it is believed here, and not by `damaged`
+    etcd.write_text("longer")
+    os.utime(etcd, ns=(written, written))
+    with pytest.raises(NervError, match="damaged: etcd"):
+        empty.require()
 
 
 def test_a_damaged_manifest_is_one_line(empty: Store) -> None:

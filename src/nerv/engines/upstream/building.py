@@ -69,10 +69,10 @@ async def build(
     sources: Sequence[Source] = SOURCES,
     recipes: Traversable | None = None,
 ) -> None:
-    """Build what the store lacks. Raises NervError; programs that were finished before stay finished."""
+    """Build what the store lacks or holds damaged. Raises NervError; programs that are finished stay finished."""
     store.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    known = store.read()
-    missing = [source for source in sources if source.program not in known]
+    sound = store.read().keys() - set(store.damaged())
+    missing = [source for source in sources if source.program not in sound]
     if missing:
         with held(store):
             _check_disk(store)

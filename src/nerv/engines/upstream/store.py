@@ -5,7 +5,10 @@
     .build/         caches of a build that is not finished
 
 The folder is shared by all platforms of the user. A program counts only with its entry in the manifest, which is
-written after the program has its final name.
+written after the program has its final name. So one that was written to later than the manifest is not as it was made.
+
+Whether a program is what the manifest says is asked twice: the checksums of all (600 MB, about a second) where the
+question is what lies here, and sizes and times (no cost) at every start, with a checksum where a time leaves it open.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ MANIFEST = "manifest.json"
 BUILD = ".build"
 _FORMAT = 1
 _BUILD_HINT = "`nerv engine build upstream` makes what is missing"
+REPAIR = "`nerv engine build upstream` builds it again"
 
 
 @dataclass(frozen=True)
@@ -64,25 +68,40 @@ class Store:
             return {}
         except (OSError, ValueError, KeyError, TypeError):
             raise NervError(f"{path} cannot be read", "`nerv engine remove upstream`, then build it again") from None
-        return {built.program: built for built in known if self._is_whole(built)}
-
-    def _is_whole(self, built: Built) -> bool:
-        try:
-            return self.path(built.program).stat().st_size == built.size
-        except OSError:
-            return False
+        return {built.program: built for built in known if self.path(built.program).is_file()}
 
     def missing(self) -> tuple[str, ...]:
         """Programs that are not here."""
         known = self.read()
         return tuple(program for program in catalog.PROGRAMS if program not in known)
 
+    def damaged(self) -> tuple[str, ...]:
+        """Programs whose content is not what the manifest says, by their checksums."""
+        return tuple(name for name, built in self.read().items() if not self._is_as_built(built))
+
     def require(self) -> Mapping[str, Built]:
-        """Everything, or NervError with the way to it."""
+        """Everything, or NervError with the way to it. Fast: reads a program only where its time leaves a doubt."""
         missing = self.missing()
         if missing:
             raise NervError(f"the upstream engine is not built: {', '.join(missing)} missing", _BUILD_HINT)
-        return self.read()
+        known = self.read()
+        damaged = [name for name, built in known.items() if self._is_doubtful(built) and not self._is_as_built(built)]
+        if damaged:
+            message = f"the upstream engine is damaged: {', '.join(damaged)} in {self.folder}"
+            raise NervError(f"{message} not as the manifest says", REPAIR)
+        return known
+
+    def _is_doubtful(self, built: Built) -> bool:
+        """Another size, or written to since the manifest was."""
+        found = self.path(built.program).stat()
+        return found.st_size != built.size or found.st_mtime_ns > (self.folder / MANIFEST).stat().st_mtime_ns
+
+    def _is_as_built(self, built: Built) -> bool:
+        path = self.path(built.program)
+        try:
+            return path.stat().st_size == built.size and _digest(path) == built.sha256
+        except OSError:  # of a disk that fails
+            return False
 
     def add(self, program: str, made: Path, *, version: str, origin: str, toolchain: str, seconds: float) -> Built:
         """Take a finished program in: first under its final name, then into the manifest."""
@@ -96,10 +115,6 @@ class Store:
         temporary.write_text(text + "\n", encoding="utf-8")
         temporary.replace(self.folder / MANIFEST)
         return built
-
-    def damaged(self) -> tuple[str, ...]:
-        """Programs whose content is not what the manifest says."""
-        return tuple(name for name, built in self.read().items() if _digest(self.path(name)) != built.sha256)
 
     def remove(self) -> int:
         """Delete everything of this release. Returns the bytes that were freed."""
