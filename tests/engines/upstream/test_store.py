@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -142,9 +142,13 @@ async def test_nothing_is_taken_while_another_builds(empty: Store, tmp_path: Pat
     assert not [file.name for file in empty.folder.iterdir() if file.name.startswith(".")]
 
 
-@pytest.mark.skipif(shutil.which("go") is None, reason="no Go on PATH: its own build information is not read")
-def test_build_information_of_a_real_program() -> None:
-    go = shutil.which("go")
-    assert go
-    assert "path\tcmd/go" in taking.build_information(Path(go))
-    assert taking.build_information(Path("/bin/sh")) == ""
+async def test_all_that_cannot_run_here_is_said_and_nothing_taken(empty: Store, tmp_path: Path) -> None:
+    given = _programs(tmp_path)
+    own = Path(sys.executable).read_bytes()
+    (given / "etcd").write_bytes(own[: len(own) // 2])
+    foreign = bytearray(own)
+    foreign[18:20] = (40).to_bytes(2, "little")  # 32-bit ARM
+    (given / "kube-scheduler").write_bytes(foreign)
+    with pytest.raises(NervError, match=r"etcd is cut short, kube-scheduler is not for \w+$"):
+        await taking.take(empty, given, lambda step: None)
+    assert empty.read() == {}

@@ -9,16 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nerv import process
-from nerv.engines.upstream import catalog
+from nerv.engines.upstream import binaries, catalog
 from nerv.engines.upstream.building import Report, Step, held
 from nerv.engines.upstream.catalog import Source
 from nerv.engines.upstream.store import Store, remove_tree
 from nerv.errors import NervError
 
-_MAGIC = b"\xff Go buildinf:"
-_INLINE = 2
-"""Flag of the build information of Go 1.18 and later: both strings follow the header."""
-_HEADER = 32
 _MAIN = re.compile(r"^mod\t\S+\t(v\S+)", re.MULTILINE)
 _SAID = re.compile(r"\bv?(\d+\.\d+\.\d+[\w.+-]*)")
 _ANSWERS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -35,6 +31,10 @@ async def take(store: Store, folder: Path, report: Report) -> None:
         raise NervError(f"{folder} lacks {', '.join(absent)}", "it must hold every program of the engine, executable")
     copies = [(source, store.folder / f".{source.program}.new") for source in catalog.SOURCES]
     try:
+        unfit = [f"{name} {why}" for name in catalog.PROGRAMS if (why := binaries.unfit(folder / name))]
+        if unfit:
+            hint = "nothing was taken: it must hold whole programs for here"
+            raise NervError(f"of {folder}: {', '.join(unfit)}", hint)
         store.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with held(store):
             try:
@@ -70,7 +70,7 @@ def _is_program(path: Path) -> bool:
 
 async def version_of(path: Path, program: str) -> str:
     """The module version that Go has written into the program, else what it answers, else "unknown"."""
-    if found := _MAIN.search(build_information(path)):
+    if found := _MAIN.search(binaries.build_information(path)):
         return found[1]
     if program in _ANSWERS:
         try:
@@ -80,27 +80,3 @@ async def version_of(path: Path, program: str) -> str:
         if said := _SAID.search(done.stdout):
             return f"v{said[1]}"
     return "unknown"
-
-
-def build_information(path: Path) -> str:
-    """The module information of a Go program (debug/buildinfo); empty where there is none."""
-    data = path.read_bytes()
-    start = data.find(_MAGIC)
-    if start < 0 or not data[start + 15] & _INLINE:
-        return ""
-    place = start + _HEADER
-    for _ in range(2):  # the version of Go, then the modules
-        size, place = _number(data, place)
-        text, place = data[place : place + size], place + size
-    return text[16:-16].decode(errors="replace")  # between two marks of 16 bytes
-
-
-def _number(data: bytes, place: int) -> tuple[int, int]:
-    """A varint and what follows it."""
-    value = shift = 0
-    while True:
-        byte = data[place]
-        value |= (byte & 0x7F) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 0x80:
-            return value, place

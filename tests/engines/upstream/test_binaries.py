@@ -1,0 +1,81 @@
+"""What is read out of programs: of a made one, of real ones, and of ones that were cut anywhere."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerv.engines.upstream import binaries
+from nerv.errors import NervError
+
+SAID = "path\texample.com/x\nmod\texample.com/x\tv1.2.3\n"
+
+
+def _varint(value: int) -> bytes:
+    head = bytearray()
+    while value >= 0x80:
+        head.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*head, value])
+
+
+def _information(said: str) -> bytes:
+    """As the linker of Go writes it: pointer size, flags, padding up to 32 bytes, then two texts."""
+    modules = b"s" * 16 + said.encode() + b"e" * 16
+    header = (b"\xff Go buildinf:" + bytes([8, 2])).ljust(32, b"\0")
+    return header + b"".join(_varint(len(text)) + text for text in (b"go1.26.1", modules))
+
+
+@given(before=st.binary(max_size=40), behind=st.binary(max_size=40), said=st.text(max_size=300))
+def test_module_information_is_found_wherever_it_stands(
+    tmp_path_factory: pytest.TempPathFactory, before: bytes, behind: bytes, said: str
+) -> None:
+    program = tmp_path_factory.getbasetemp() / "whole"
+    program.write_bytes(before + _information(said) + behind)
+    assert binaries.build_information(program) == said
+
+
+@given(cut=st.integers(0, len(_information(SAID)) - 1), before=st.binary(max_size=40))
+def test_cut_anywhere_it_is_one_line_or_nothing(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, before: bytes
+) -> None:
+    program = tmp_path_factory.getbasetemp() / "cut"
+    program.write_bytes(before + _information(SAID)[:cut])
+    if cut < len(b"\xff Go buildinf:"):
+        assert binaries.build_information(program) == ""
+    else:
+        with pytest.raises(NervError, match=r"cut is cut short within what Go says of its modules$"):
+            binaries.build_information(program)
+
+
+@pytest.mark.skipif(shutil.which("go") is None, reason="no Go on PATH: its own build information is not read")
+def test_build_information_of_a_real_program() -> None:
+    go = shutil.which("go")
+    assert go
+    assert "path\tcmd/go" in binaries.build_information(Path(go))
+    assert binaries.unfit(Path(go)) == ""
+    assert binaries.build_information(Path("/bin/sh")) == ""
+
+
+@given(part=st.floats(0, 0.99))
+def test_a_program_that_was_cut_is_unfit(tmp_path_factory: pytest.TempPathFactory, part: float) -> None:
+    own = Path(sys.executable).resolve()
+    cut = tmp_path_factory.getbasetemp() / "program"
+    content = own.read_bytes()
+    loaded = content[: int(len(content) * 0.5 * part)]  # symbols for debuggers behind it may go
+    cut.write_bytes(loaded)
+    assert binaries.unfit(cut) == ("is cut short" if len(loaded) >= 4 else "is no program")
+    assert binaries.unfit(own) == ""
+
+
+def test_what_is_no_program_is_told(tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("hello")
+    assert binaries.unfit(text) == "is no program"
+    text.write_text("#!/bin/sh\n")
+    assert binaries.unfit(text) == ""
