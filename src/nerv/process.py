@@ -189,11 +189,18 @@ async def _spawn(
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
         # asyncio loses a child, and its pipes, whose start is cancelled half-way: let it start, then end it
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             await _end(await starting)
         raise
-    except FileNotFoundError:
-        raise NervError(f"`{command[0]}` is not installed or not on PATH") from None
+    except OSError as error:
+        raise _not_started(command, error) from None
+
+
+def _not_started(command: Sequence[str], error: OSError) -> NervError:
+    if isinstance(error, FileNotFoundError):
+        return NervError(f"`{command[0]}` is not installed or not on PATH")
+    # no execute permission, a file system without programs, another architecture
+    return NervError(f"`{command[0]}` cannot be started: {error.strerror}")
 
 
 def run_sync(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Completed:
@@ -208,8 +215,8 @@ def run_sync(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[st
             errors="replace",
             check=False,
         )
-    except FileNotFoundError:
-        raise NervError(f"`{command[0]}` is not installed or not on PATH") from None
+    except OSError as error:
+        raise _not_started(command, error) from None
     if done.returncode:
         raise ProcessError(list(command), done.returncode, done.stderr or done.stdout)
     return Completed(done.returncode, done.stdout, done.stderr)
@@ -229,8 +236,8 @@ def foreground(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[
             check=False,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ).returncode
-    except FileNotFoundError:
-        raise NervError(f"`{command[0]}` is not installed or not on PATH") from None
+    except OSError as error:
+        raise _not_started(command, error) from None
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -285,8 +292,8 @@ def converse(command: Sequence[str]) -> Dialogue:
                 start_new_session=True,
             )
         )
-    except FileNotFoundError:
-        raise NervError(f"`{command[0]}` is not installed or not on PATH") from None
+    except OSError as error:
+        raise _not_started(command, error) from None
 
 
 def spawn_detached(command: Sequence[str], log: Path) -> int:
@@ -296,8 +303,8 @@ def spawn_detached(command: Sequence[str], log: Path) -> int:
         child = subprocess.Popen(
             list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
-    except FileNotFoundError:
-        raise NervError(f"`{command[0]}` is not installed or not on PATH") from None
+    except OSError as error:
+        raise _not_started(command, error) from None
     finally:
         os.close(output)
     child.returncode = 0  # its end is watched by pid; keeps Popen from warning that it still runs

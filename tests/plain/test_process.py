@@ -25,6 +25,18 @@ async def test_a_missing_program_is_one_line() -> None:
         await process.run(["no-such-program"])
 
 
+async def test_a_program_that_the_kernel_refuses_is_one_line(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_bytes(b"\x7fELF")
+    program.chmod(0o755)
+    with pytest.raises(NervError, match=r"program` cannot be started: Exec format error$"):
+        await process.run([str(program)])
+    with pytest.raises(NervError, match=r"cannot be started: Permission denied$"):
+        await process.start([str(tmp_path)])
+    with pytest.raises(NervError, match=r"program` cannot be started: Exec format error$"):
+        process.run_sync([str(program)])
+
+
 async def test_a_child_that_takes_too_long_is_killed() -> None:
     with pytest.raises(NervError, match=r"`sleep` did not end within 0.05 s"):
         await process.run(["sleep", "60"], timeout=0.05)

@@ -194,6 +194,24 @@ async def test_a_program_that_cannot_start_is_named_with_what_it_said(tmp_path: 
     await children.stop()
 
 
+async def test_a_program_that_the_kernel_refuses_is_named_with_the_reason(tmp_path: Path) -> None:
+    children = Children()
+    program = tmp_path / "foreign"
+    program.write_bytes(b"\x7fELF")
+    program.chmod(0o755)
+    children.start(Program("foreign", [str(program)], tmp_path / "foreign.log", {}))
+
+    def refused() -> bool:
+        try:
+            children.check()
+        except NervError as error:
+            return error.message == f"foreign does not start: `{program}` cannot be started: Exec format error"
+        return False
+
+    await eventually(refused, "the third refusal")
+    await children.stop()
+
+
 async def test_programs_end_in_reverse_order(tmp_path: Path) -> None:
     children = Children()
     told = tmp_path / "order"

@@ -36,6 +36,7 @@ class Children:
         self._supervisor = Supervisor(first_back_off=_FIRST_BACK_OFF, last_back_off=_LAST_BACK_OFF)
         self._programs: list[Program] = []
         self._exits: dict[str, int] = {}
+        self._refusals: dict[str, str] = {}
         self._pids: dict[str, int] = {}
 
     def start(self, program: Program) -> None:
@@ -53,7 +54,8 @@ class Children:
         """Raise NervError when one does not come up: it has ended several times, and its log says why."""
         for program in self._programs:
             if self._exits.get(program.name, 0) >= _FATAL_EXITS:
-                raise NervError(f"{program.name} does not start: {_last_line(program.log)}", f"see {program.log}")
+                why = self._refusals.get(program.name) or _last_line(program.log)
+                raise NervError(f"{program.name} does not start: {why}", f"see {program.log}")
 
     async def stop(self) -> None:
         """End all, the last started first, so that nobody loses what it depends on."""
@@ -63,15 +65,24 @@ class Children:
 
     async def _run(self, program: Program) -> None:
         _rotate(program.log)
-        child = await process.start(program.command, env=program.environment, clean_env=True, log=program.log)
+        try:
+            child = await process.start(program.command, env=program.environment, clean_env=True, log=program.log)
+        except NervError as error:
+            self._ended(program)
+            self._refusals[program.name] = error.message
+            raise
+        self._refusals.pop(program.name, None)
         self._pids[program.name] = child.pid
         try:
             code = await child.wait()
-            self._exits[program.name] = self._exits.get(program.name, 0) + 1
+            self._ended(program)
             raise NervError(f"{program.name} ended with exit code {code}", f"see {program.log}")
         finally:
             self._pids.pop(program.name, None)
             await child.stop(program.grace)
+
+    def _ended(self, program: Program) -> None:
+        self._exits[program.name] = self._exits.get(program.name, 0) + 1
 
 
 def _rotate(log: Path) -> None:

@@ -75,7 +75,7 @@ async def version_of(path: Path, program: str) -> str:
     if program in _ANSWERS:
         try:
             done = await process.run([str(path), "--version"], check=False, timeout=10)
-        except (NervError, OSError):
+        except NervError:
             return "unknown"
         if said := _SAID.search(done.stdout):
             return f"v{said[1]}"
