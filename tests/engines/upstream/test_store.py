@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nerv.engines.upstream import building, catalog, store, taking
+from nerv.engines.upstream import catalog, store, taking
 from nerv.engines.upstream.store import Store
 from nerv.errors import NervError
 
@@ -136,7 +136,7 @@ async def test_what_cannot_be_copied_leaves_everything_as_it_was(empty: Store, t
 
 
 async def test_nothing_is_taken_while_another_builds(empty: Store, tmp_path: Path) -> None:
-    with building.held(empty), pytest.raises(NervError, match="is being built already"):
+    with empty.held(), pytest.raises(NervError, match="is being built already"):
         await taking.take(empty, _programs(tmp_path), lambda step: None)
     await taking.take(empty, tmp_path / "given", lambda step: None)
     assert not [file.name for file in empty.folder.iterdir() if file.name.startswith(".")]

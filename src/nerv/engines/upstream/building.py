@@ -7,13 +7,11 @@ interrupted build has fetched is there for the next try. Where modules come from
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources as package
 from importlib.resources.abc import Traversable
@@ -29,6 +27,8 @@ from nerv.errors import NervError, ProcessError
 FREE_GIGABYTES = 15
 """What a whole build takes at its height (docs/explanation/engines.md), with some room."""
 _GIGABYTE = 1 << 30
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""As the kernel names them, and as Go does."""
 _FROM = "or take programs that you have: `nerv engine build upstream --from DIR`"
 _HOST = re.compile(r"https?://[^/\s\"]+/?")
 _PROXY_ANSWER = re.compile(r"(\S+?): (?:reading|invalid version|git |verifying).*?(\d{3} [A-Z][\w ]+)")
@@ -70,33 +70,36 @@ async def build(
     recipes: Traversable | None = None,
 ) -> None:
     """Build what the store lacks or holds damaged. Raises NervError; programs that are finished stay finished."""
-    store.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sound = store.read().keys() - set(store.damaged())
-    missing = [source for source in sources if source.program not in sound]
-    if missing:
-        with held(store):
-            _check_disk(store)
-            go = await toolchain.find(store.build_folder / "toolchain", say)
-            say(f"building {len(missing)} programs with {go} in {store.folder}")
-            for number, source in enumerate(missing, 1):
-                report(Step(number, len(missing), source))
-                report(Step(number, len(missing), source, await _build(store, go, source, recipes or modules())))
-        say("deleting what only building needed")
-    remove_tree(store.build_folder)
-
-
-@contextmanager
-def held(store: Store) -> Iterator[None]:
-    """Only one process at a time makes programs of a store. Raises NervError while another does."""
-    store.build_folder.mkdir(mode=0o700, exist_ok=True)
-    lock = os.open(store.build_folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise NervError("the upstream engine is being built already", "wait for it") from None
-    finally:
-        os.close(lock)
+        with store.held():
+            store.folder.mkdir(mode=0o700, exist_ok=True)
+            sound = store.read().keys() - set(store.damaged())
+            missing = [source for source in sources if source.program not in sound]
+            if missing:
+                await _build_all(store, missing, recipes or modules(), report, say)
+                say("deleting what only building needed")
+            remove_tree(store.build_folder)
+    except OSError as error:
+        place = error.filename or store.folder
+        hint = f"what is finished is kept, run it again; XDG_DATA_HOME names another disk, {_FROM}"
+        raise NervError(f"the upstream engine was not built: {place}: {error.strerror}", hint) from None
+
+
+async def _build_all(store: Store, missing: Sequence[Source], recipes: Traversable, report: Report, say: Say) -> None:
+    store.build_folder.mkdir(mode=0o700, exist_ok=True)
+    remove_tree(temporary(store.build_folder))  # of a build that was killed
+    _check_disk(store)
+    temporary(store.build_folder).mkdir()
+    go = await toolchain.find(store.build_folder / "toolchain", temporary(store.build_folder), say)
+    say(f"building {len(missing)} programs with {go} in {store.folder}")
+    for number, source in enumerate(missing, 1):
+        report(Step(number, len(missing), source))
+        report(Step(number, len(missing), source, await _build(store, go, source, recipes)))
+
+
+def temporary(folder: Path) -> Path:
+    """Where a build in `folder` puts what it deletes itself, unless it is killed."""
+    return folder / "tmp"
 
 
 def _check_disk(store: Store) -> None:
@@ -138,18 +141,18 @@ def _linker_flags(source: Source) -> str:
 
 def environment(folder: Path) -> dict[str, str]:
     """Caches of the build alone, and nothing of the user's that would make another program."""
-    temporary = folder / "tmp"
-    temporary.mkdir(exist_ok=True)
+    unset = ("GOROOT", "GOEXPERIMENT", "GOAMD64", "GOARM64", "GODEBUG", "GOFIPS140", "GOCACHEPROG")
     return {
+        **dict.fromkeys(unset, ""),
         "GOPATH": str(folder / "path"),
         "GOMODCACHE": str(folder / "mod"),
         "GOCACHE": str(folder / "cache"),
-        "GOTMPDIR": str(temporary),
+        "GOTMPDIR": str(temporary(folder)),
         "GOFLAGS": "-mod=readonly -modcacherw -buildvcs=false",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
         "GOOS": "linux",
-        "GOARCH": "",
+        "GOARCH": _ARCHITECTURES.get(os.uname().machine, ""),
         "CGO_ENABLED": "0",  # no C compiler, and names are resolved as pods' resolv.conf says
         "GO111MODULE": "on",
     }
@@ -167,6 +170,11 @@ def _failure(source: Source, error: ProcessError, store: Store) -> NervError:
         return NervError(
             f"{source.program} was not built: the Go module proxy does not answer ({_last(text)})",
             f"run it again with a network; what is finished is kept, {_FROM}",
+        )
+    if "signal: killed" in text:
+        return NervError(
+            f"{source.program} was not built: the compiler was killed, as a rule for want of memory",
+            "end other programs; what is finished is kept, run it again",
         )
     if "SECURITY ERROR" in text or "checksum mismatch" in text:
         return NervError(

