@@ -70,14 +70,16 @@ def enter(descriptor: int, kind: int) -> None:
     _checked(_libc.setns(descriptor, kind), "setns")
 
 
-def map_user(outer_user: int, outer_group: int, inner_user: int = 0, inner_group: int = 0) -> None:
-    """Map one user and one group in a user namespace that this process has just made.
+def map_user(
+    outer_user: int, outer_group: int, inner_user: int = 0, inner_group: int = 0, *, own: str = "/proc/self"
+) -> None:
+    """Map one user and one group in a user namespace that this process has just made. `own`: its folder in a /proc.
 
     setgroups is denied first: the kernel demands that of a process without privileges outside.
     """
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{inner_user} {outer_user} 1")
-    Path("/proc/self/gid_map").write_text(f"{inner_group} {outer_group} 1")
+    Path(own, "setgroups").write_text("deny")
+    Path(own, "uid_map").write_text(f"{inner_user} {outer_user} 1")
+    Path(own, "gid_map").write_text(f"{inner_group} {outer_group} 1")
 
 
 def die_with_parent(number: int) -> None:

@@ -149,6 +149,7 @@ def _prepare(spec: dict[str, Any]) -> None:
     if spec["isolation"] == "none":
         return
     syscalls.set_hostname(spec["hostname"])
+    own = os.open("/proc/self", os.O_PATH | os.O_CLOEXEC)  # of the machine's /proc: the pod's may be read-only
     mounts = [rootfs.Mount(*mount) for mount in spec["mounts"]]
     rootfs.build(spec["root"], spec["hidden"], spec["visible"], mounts)
     if spec["isolation"] not in _WITH_USERS:
@@ -156,7 +157,7 @@ def _prepare(spec: dict[str, Any]) -> None:
     # A user namespace below the cluster's: the program sees the user that its pod asks for, and nothing it could do
     # there reaches the namespaces of the network or of other pods.
     syscalls.unshare(syscalls.CLONE_NEWUSER)
-    syscalls.map_user(0, 0, spec["user"], spec["group"])
+    syscalls.map_user(0, 0, spec["user"], spec["group"], own=f"/proc/self/fd/{own}")
 
 
 def _take_terminal(spec: dict[str, Any]) -> None:

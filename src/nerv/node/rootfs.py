@@ -3,7 +3,7 @@
 There is no image: a new root on tmpfs shows the machine's own folders read-only, so a program finds its libraries
 and cannot change a file of the machine. On top of that:
 
-* /tmp, /run, /dev are the pod's own; /proc is that of its PID namespace;
+* /tmp, /run, /dev are the pod's own; /proc is that of its PID namespace, masked as a container runtime does;
 * hidden folders (the user's home, NERV's state) are empty, but for what a program needs to run, bound back read-only;
 * volumes are bound at their mount paths. Where a mount path does not exist and its parent is the machine's folder,
   the parent is *opened up*: replaced by a tmpfs that holds a bind of every entry, to which the new one is added.
@@ -19,12 +19,28 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nerv.network import syscalls
-from nerv.network.syscalls import MS_NODEV, MS_NOEXEC, MS_NOSUID
+from nerv.network.syscalls import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
 
 _OWN = frozenset({"proc", "dev", "tmp", "run", "lost+found"})
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-_PROTECTED = ("sys", "sysrq-trigger", "irq", "bus")
-"""Parts of /proc that a process of the machine's root could change even without capabilities."""
+_READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+"""What a process of the machine's root could change even without capabilities. All else in /proc is writable, as in
+any container: programs set their own names and OOM scores there."""
+_MASKED = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+"""What the kubelet has hidden from a container, for it tells of the machine. `procMount: Unmasked`, which would show
+it, is behind a gate that Kubernetes 1.31 has closed by default."""
 _MOST_LINKS = 40
 
 
@@ -46,7 +62,7 @@ def build(root: str, hidden: Sequence[str], visible: Sequence[str], mounts: Sequ
     _make_devices(f"{root}/dev")
     for name in ("tmp", "run"):
         _tmpfs(f"{root}/{name}", "mode=1777" if name == "tmp" else "mode=755")
-    _make_proc(f"{root}/proc")
+    _make_proc(root)
     covered = [path for path in sorted({os.path.realpath(path) for path in hidden}) if path != "/"]
     shown = _lost(visible, [*covered, *(f"/{name}" for name in _OWN), *(mount.target for mount in mounts)])
     for path in covered:
@@ -60,9 +76,9 @@ def build(root: str, hidden: Sequence[str], visible: Sequence[str], mounts: Sequ
     syscalls.pivot_root(root)
 
 
-def _tmpfs(path: str, options: str = "mode=755") -> None:
+def _tmpfs(path: str, options: str = "mode=755", flags: int = 0) -> None:
     Path(path).mkdir(exist_ok=True)
-    syscalls.mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, options)
+    syscalls.mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV | flags, options)
 
 
 def _bind_machine(root: str) -> None:
@@ -91,17 +107,24 @@ def _make_devices(dev: str) -> None:
     Path(dev, "ptmx").symlink_to("pts/ptmx")
 
 
-def _make_proc(proc: str) -> None:
+def _make_proc(root: str) -> None:
+    proc = f"{root}/proc"
     Path(proc).mkdir()
     try:
         syscalls.mount("proc", proc, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        read_only = [f"{root}{path}" for path in _READ_ONLY]
     except PermissionError:
-        # Inside a container whose /proc is masked the kernel allows no new one: the machine's serves, read-only.
+        # Inside a container whose /proc is masked the kernel allows no new one: the machine's serves, and as the
+        # machine's processes are in it, nothing there may be written.
         syscalls.bind("/proc", proc)
-    for name in _PROTECTED:
-        if Path(proc, name).exists():
-            syscalls.bind(f"{proc}/{name}", f"{proc}/{name}")
-            syscalls.make_read_only(f"{proc}/{name}")
+        read_only = [proc]
+    for path in _MASKED:
+        _cover(root + path, MS_RDONLY)
+    for path in read_only:
+        if Path(path).exists():
+            if path != proc:
+                syscalls.bind(path, path)
+            syscalls.make_read_only(path)
 
 
 def _lost(visible: Sequence[str], covered: Sequence[str]) -> dict[str, int]:
@@ -126,9 +149,9 @@ def _is_below(path: str, folders: Sequence[str]) -> bool:
     return any(path == folder or path.startswith(folder + "/") for folder in folders)
 
 
-def _cover(path: str) -> None:
+def _cover(path: str, flags: int = 0) -> None:
     if Path(path).is_dir() and not Path(path).is_symlink():
-        _tmpfs(path)
+        _tmpfs(path, flags=flags)
     elif Path(path).is_file():
         syscalls.bind("/dev/null", path)
 
