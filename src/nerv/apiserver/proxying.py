@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
@@ -61,42 +61,23 @@ class Proxy:
     async def answer(self, call: Call) -> Answer:
         """Pass a request on. Raises errors.ApiError."""
         target = call.target
-        if target.subresource == "log" and self._nowhere(call):
-            return Response(204, b"")
         if target.subresource == "proxy":
-            way = self._proxied(call)
-        elif target.subresource == "log":
-            way = self._kubelet(call, "containerLogs", _log_query(call.request), container=True)
-        elif target.subresource in ("exec", "attach"):
-            way = self._kubelet(call, target.subresource, _stream_query(call.request), container=True)
-        else:
-            ports = [("ports", value) for value in call.request.params.get("ports", [])]
-            way = self._kubelet(call, "portForward", ports, container=False)
-        return await self._pass(call.request, way, plain=target.subresource == "log")
+            return await self._pass(call.request, self._proxied(call), plain=False)
+        is_log = target.subresource == "log"
+        pod = self._pod(target.namespace, target.name)
+        path = _kubelet_path(call, pod)
+        node = pod["spec"].get("nodeName")
+        if not node and is_log:
+            return Response(204, b"")  # a pod that was nowhere yet has said nothing
+        if not node:
+            raise errors.BadRequest(f"pod {target.name} does not have a host assigned")
+        return await self._pass(call.request, self._node(node, path), plain=is_log)
 
-    def _nowhere(self, call: Call) -> bool:
-        """Whether the pod has no node yet: its log is empty. Raises errors.BadRequest for a container it has not."""
-        entry = self._store.get("pods", call.target.namespace, call.target.name)
-        if entry is None:
-            return False
-        pod = entry.load()
-        _container(pod, call.request.param("container"))
-        return not pod["spec"].get("nodeName")
-
-    def _kubelet(self, call: Call, verb: str, query: Iterable[tuple[str, str]], *, container: bool) -> _Way:
-        namespace, name = call.target.namespace, call.target.name
+    def _pod(self, namespace: str, name: str) -> Object:
         entry = self._store.get("pods", namespace, name)
         if entry is None:
             raise errors.not_found("pods", "", name)
-        pod = entry.load()
-        path = f"/{verb}/{namespace}/{name}"
-        if container:
-            path += f"/{_container(pod, call.request.param('container'))}"
-        node = pod["spec"].get("nodeName")
-        if not node:
-            raise errors.BadRequest(f"pod {name} does not have a host assigned")
-        text = urlencode(list(query))
-        return self._node(node, f"{path}?{text}" if text else path)
+        return entry.load()
 
     def _node(self, name: str, path: str) -> _Way:
         entry = self._store.get("nodes", "", name)
@@ -122,10 +103,7 @@ class Proxy:
         if target.plural == "services":
             address, number = routing.resolve(self._store, target.namespace, name, _number(port))
             return _Way(address, number, path, context)
-        entry = self._store.get("pods", target.namespace, name)
-        if entry is None:
-            raise errors.not_found("pods", "", name)
-        address = (entry.load().get("status") or {}).get("podIP") or ""
+        address = (self._pod(target.namespace, name).get("status") or {}).get("podIP") or ""
         if not address:
             raise errors.ServiceUnavailable(f'pod "{name}" has no address yet')
         return _Way(address, int(port or (443 if context else 80)), path, context)
@@ -213,6 +191,21 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while data := await reader.read(_PIECE):
         writer.write(data)
         await writer.drain()
+
+
+def _kubelet_path(call: Call, pod: Object) -> str:
+    """Path and query that a kubelet is asked for. Raises errors.BadRequest for a container that the pod has not."""
+    request = call.request
+    if call.target.subresource == "portforward":
+        verb, query = "portForward", [("ports", value) for value in request.params.get("ports", [])]
+    elif call.target.subresource == "log":
+        verb, query = "containerLogs", _log_query(request)
+    else:
+        verb, query = call.target.subresource, _stream_query(request)
+    path = f"/{verb}/{call.target.namespace}/{call.target.name}"
+    if verb != "portForward":
+        path += f"/{_container(pod, request.param('container'))}"
+    return f"{path}?{urlencode(query)}" if query else path
 
 
 def _container(pod: Object, asked: str) -> str:
