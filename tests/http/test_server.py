@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import socket
+import struct
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -56,6 +61,38 @@ async def test_requests_sent_ahead_are_answered_in_order() -> None:
     assert [answer.index(path) for path in (b"/1", b"/2", b"/3")] == sorted(
         answer.index(path) for path in (b"/1", b"/2", b"/3")
     )
+    await server.close()
+
+
+async def test_an_answer_that_nobody_waits_for_any_more_is_closed() -> None:
+    first, second, gate = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    answers: list[Coroutine[Any, Any, Answer]] = []
+
+    async def slow() -> Answer:
+        first.set()
+        await gate.wait()
+        return Response(200, b"")
+
+    def handler(request: Request) -> Coroutine[Any, Any, Answer]:
+        answers.append(slow())
+        if request.path == "/2":
+            second.set()
+        return answers[-1]
+
+    server = await listen(handler)
+    client = socket.create_connection(("127.0.0.1", server.port))
+    client.sendall(b"GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n")
+    await first.wait()
+    # Reset, and in the same turn let the first answer be written: it fails, the next request is served all the same,
+    # and the loss of the connection cancels that before its first step.
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    gate.set()
+    await second.wait()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others)
+    assert [inspect.getcoroutinestate(answer) for answer in answers] == [inspect.CORO_CLOSED] * 2
     await server.close()
 
 
