@@ -6,7 +6,7 @@ import pynix_parser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.nixos import needs_nix, nix
+from tests.support.nix import needs_nix, said
 
 from nerv import documents
 from nerv.nix import emit
@@ -120,7 +120,7 @@ def test_every_string_is_to_nix_what_it_is_here(given_: list[Template]) -> None:
     ]
     whole = Let(known, tuple(given_))
     for text in (emit.text(whole), emit.line(whole)):
-        assert documents.load_json(nix(text, "--eval", "--strict", "--json")) == values
+        assert documents.load_json(said(text, "--eval", "--strict", "--json")) == values
 
 
 leaves = st.sampled_from([X, Y, 1, -2, 1.5, "s", True, None, Path("./a.nix"), (), AttributeSet()])
@@ -193,9 +193,9 @@ def bracketed(expression: Expression) -> str:
 @given(st.lists(expressions, min_size=20, max_size=40))
 def test_levels_and_sides_of_operators_are_those_of_nix(given_: list[Expression]) -> None:
     """Nix prints what it read with all parentheses: both layouts must be what was meant."""
-    meant = nix(f"x: y: z: [ {' '.join(map(bracketed, given_))} ]", "--parse")
+    meant = said(f"x: y: z: [ {' '.join(map(bracketed, given_))} ]", "--parse")
     whole = Function(Function(Function(tuple(given_), "z"), "y"), "x")
     for text in (emit.text(whole), emit.line(whole)):
         # an indented string begins with an empty text to Nix, depending on its layout
-        assert nix(text, "--parse").replace('("" + ', "(") == meant.replace('("" + ', "(")
+        assert said(text, "--parse").replace('("" + ', "(") == meant.replace('("" + ', "(")
         pynix_parser.parse(text)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pynix_parser
 import pytest
-from tests.support import golden, nixos, platforms
+from tests.support import golden, nix, platforms
 from tests.support.nixos import LAYOUTS, layout
 
 from nerv import documents
@@ -38,19 +38,19 @@ def test_every_file_is_nix(name: str) -> None:
             pynix_parser.parse(text)
 
 
-@nixos.needs_nix
+@nix.needs_nix
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_file_is_nix_to_nix(name: str) -> None:
     for path, text in rendered(layout(name)).items():
         if path.endswith(".nix"):
-            nixos.nix(text, "--parse")
+            nix.said(text, "--parse")
 
 
-@nixos.needs_nix
+@nix.needs_nix
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_the_lock_pins_every_input_of_the_flake(name: str) -> None:
     made = rendered(layout(name))
-    inputs = documents.load_json(nixos.nix(f"({made['nixos/flake.nix']}).inputs", "--eval", "--strict", "--json"))
+    inputs = documents.load_json(nix.said(f"({made['nixos/flake.nix']}).inputs", "--eval", "--strict", "--json"))
     lock = documents.load_json(made["nixos/flake.lock"])
     assert lock["version"] == 7
     assert lock["nodes"]["root"]["inputs"] == {found: found for found in inputs}

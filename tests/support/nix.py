@@ -47,9 +47,20 @@ TEXTS = st.text(st.sampled_from("ab $'{}\\\"\n\t#é"), max_size=8)
 
 
 def run(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """What nix-instantiate says of an expression."""
+    """What nix-instantiate says of an expression; it needs no store for that."""
+    return _instantiate(*arguments, "-", text=text)
+
+
+def said(text: str, *arguments: str) -> str:
+    """What nix-instantiate says of an expression that must be right."""
+    done = run(text, *arguments)
+    assert done.returncode == 0, f"{done.stderr}\n{text}"
+    return done.stdout
+
+
+def _instantiate(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["nix-instantiate", *arguments, "-"],
+        ["nix-instantiate", *arguments],
         input=text,
         text=True,
         capture_output=True,
@@ -194,13 +205,7 @@ def evaluated(files: Mapping[str, str], folder: pathlib.Path, paths: Iterable[st
         *("--arg", "options", str(table), "--argstr", "packages", " ".join(sorted(packages.known()))),
         *("--argstr", "paths", " ".join(paths)),
     )
-    done = subprocess.run(
-        ["nix-instantiate", *arguments],
-        text=True,
-        capture_output=True,
-        check=False,
-        env={**os.environ, "NIX_REMOTE": "dummy://"},
-    )
+    done = _instantiate(*arguments)
     if done.returncode:
         raise EvaluationError(done.stderr)
     return cast("dict[str, Any]", documents.load_json(done.stdout))
