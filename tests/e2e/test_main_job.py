@@ -93,6 +93,20 @@ def test_kubectl_writes_as_on_any_cluster(home: Home) -> None:
     home.kubectl("delete", "configmap", "mine")
 
 
+def test_a_webhook_of_the_cluster_refuses_in_its_own_words(home: Home) -> None:
+    manifest = home.folder.parent / "issuer.yaml"
+    manifest.write_text(
+        "apiVersion: cert-manager.io/v1\nkind: Issuer\nmetadata: {name: none, namespace: default}\nspec: {}\n"
+    )
+    said = home.run(
+        "kubectl", "--kubeconfig", str(home.folder / ".nerv" / "kubeconfig"), "create", "-f", str(manifest), code=1
+    ).stderr
+    assert said == (
+        f'Error from server (Forbidden): error when creating "{manifest}": admission webhook '
+        '"webhook.cert-manager.io" denied the request: spec: Required value: no issuer type specified\n'
+    )
+
+
 def test_helm_lists_four_releases_with_history(home: Home) -> None:
     import helm_python
 

@@ -57,6 +57,7 @@ def config(tmp_path: Path, repository: Path) -> MirrorConfig:
         ca=certificates.create_ca("test"),
         unix=tmp_path / "m.sock",
         ssh=tmp_path / "s.sock",
+        proxy=tmp_path / "p.sock",
         ssh_host_key=ssh.generate().private,
         ca_bundle=tmp_path / "bundle.pem",
         offline=True,

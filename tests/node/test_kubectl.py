@@ -35,6 +35,7 @@ async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
 
 
 def command(world: World, *arguments: str) -> list[str]:
+    assert world.server is not None
     config = kubeconfig(world.server, world.folder)
     cache = world.folder / "cache"
     return [

@@ -24,6 +24,7 @@ async def test_pull_keeps_what_the_repositories_give(tmp_path: Path, client: Cli
         ca=certificates.create_ca("test"),
         unix=tmp_path / "m.sock",
         ssh=tmp_path / "s.sock",
+        proxy=tmp_path / "p.sock",
         ssh_host_key=ssh.generate().private,
         ca_bundle=tmp_path / "bundle.pem",
         offline=True,

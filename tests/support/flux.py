@@ -250,6 +250,7 @@ async def world(
                 ca=authority(),
                 unix=folder / "m.sock",
                 ssh=folder / "s.sock",
+                proxy=folder / "p.sock",
                 ssh_host_key=HOST_KEY.private,
                 ca_bundle=folder / "bundle.pem",
                 offline=True,

@@ -162,7 +162,6 @@ async def eventually(check: Callable[[], Any], what: str = "the condition") -> A
 class World:
     """What a test works with."""
 
-    server: ApiServer
     client: Client
     informers: Informers
     network: Network
@@ -171,6 +170,8 @@ class World:
     programs: Programs
     agents: list[NodeAgent] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    server: ApiServer | None = None
+    """the API server, where it is ours and no engine's"""
 
     async def create(self, resource: Resource, obj: Object) -> Object:
         """Create an object, in `default` unless it says otherwise."""
@@ -273,7 +274,7 @@ async def cluster(
             informers = Informers(client)
             services = ServiceTable(informers, net)
             await services.register("10.43.0.1", 443, unix)
-            world = World(server, client, informers, net, services, folder, programs)
+            world = World(client, informers, net, services, folder, programs, server=server)
             kubernetes = controllers(client, informers, KubernetesConfig(root_ca=authority().certificate))
             background = [asyncio.create_task(each.run()) for each in kubernetes]
             background.append(asyncio.create_task(services.run()))

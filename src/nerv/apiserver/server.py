@@ -73,6 +73,8 @@ class Config:
     """A socket beside host and port, with the same TLS: the network gives it the address of the Service."""
     egress: Dial | None = None
     """Dials an address of the cluster's network: a webhook's pod, a kubelet."""
+    outside: Dial | None = None
+    """Dials where a webhook's URL leads, inside the cluster or out of it."""
     audit: Path | None = None
     pod_security: PodSecurity = field(default_factory=PodSecurity)
     now: Callable[[], datetime] = system_now
@@ -98,7 +100,7 @@ class ApiServer:
             authorizer=self._authorizer,
             reviews=Reviews(self._authenticator, self._authorizer),
             addresses=Addresses(config.service_cidr),
-            webhooks=Caller(self._store, config.egress),
+            webhooks=Caller(self._store, config.egress, config.outside),
             proxy=Proxy(self._store, config.egress, config.ca_pem, config.kubelet_client),
             pod_security=config.pod_security,
             mutating=MUTATING,

@@ -51,6 +51,7 @@ class EmbeddedEngine(Engine):
                 port=config.port,
                 unix=unix,
                 egress=config.dial,
+                outside=config.dial_outside,
                 audit=config.state / "audit.log",
                 pod_security=configuration.pod_security(config.admission),
             )

@@ -47,6 +47,10 @@ class EngineConfig:
     """HTTP CONNECT over a unix socket: how the API server reaches cluster addresses"""
     dial: Dial
     """the same for an API server in this process"""
+    outside_socket: Path
+    """HTTP CONNECT over a unix socket: where URLs of webhooks lead, inside the cluster or out of it"""
+    dial_outside: Dial
+    """the same for an API server in this process"""
     admission: Mapping[str, Any] = field(default_factory=dict)
     """AdmissionConfiguration, the same that API servers of real machines are given; empty: Kubernetes' own"""
 

@@ -39,7 +39,8 @@ class ChartOrigin:
 
 @dataclass(frozen=True)
 class MirrorConfig:
-    """`unix` is where the mirror listens (TLS), `ssh` where it speaks SSH. `kept` is the folder of resolved charts."""
+    """`unix` is where the mirror listens (TLS), `ssh` where it speaks SSH, `proxy` where its proxy does for programs in
+    the cluster and the API server. `kept` is the folder of resolved charts."""
 
     repository: Path | None
     """the platform's own repository on this machine; None: its host is tunnelled as every other"""
@@ -51,6 +52,7 @@ class MirrorConfig:
     ca: KeyPair
     unix: Path
     ssh: Path
+    proxy: Path
     ssh_host_key: str
     """private key (PEM) by which the mirror is known over SSH"""
     ca_bundle: Path
@@ -66,11 +68,6 @@ class MirrorConfig:
         """Host and port of the repository's URL."""
         parts = urlsplit(self.repository_url)
         return parts.hostname or "", parts.port or (SSH if parts.scheme == "ssh" else HTTPS)
-
-    @property
-    def proxy(self) -> Path:
-        """Where the proxy listens for programs in the cluster."""
-        return self.unix.with_name("outside.sock")
 
     @property
     def speaks_ssh(self) -> bool:

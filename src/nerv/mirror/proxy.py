@@ -154,6 +154,13 @@ class Proxy:
         """Whether a host is the cluster's own."""
         return self._cluster is not None and self._cluster.holds(host)
 
+    async def dial(self, host: str, port: int) -> Ends:
+        """`open` for an API server. Raises DialError."""
+        try:
+            return await self.open(host, port)
+        except Refused as refusal:
+            raise DialError(refusal.message) from None
+
     async def goes_out(self, host: str, port: int) -> bool:
         """Whether what is not mirrored is tried at all: offline, only what the definition names on this machine."""
         return not self.offline or ((host, port) in self._loopback and await _is_local(host, port))

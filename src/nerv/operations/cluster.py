@@ -25,7 +25,7 @@ from nerv.kube.client import Client
 from nerv.mirror import Inside, Mirror, MirrorConfig, Outlets
 from nerv.network import choosing
 from nerv.network.choosing import Choice
-from nerv.network.driver import Network, NetworkConfig
+from nerv.network.driver import DialError, Network, NetworkConfig
 from nerv.network.publish import Publisher
 from nerv.network.services import ServiceTable
 from nerv.node.agent import NodeAgent
@@ -249,6 +249,8 @@ class Cluster:
                 cluster_domain=self._plan.cluster_domain,
                 egress_socket=network.egress_socket,
                 dial=network.dial,
+                outside_socket=self._outside_socket,
+                dial_outside=self._dial_outside,
                 admission=policies.ADMISSION,
             )
         )
@@ -276,6 +278,7 @@ class Cluster:
             ca=identity.ca,
             unix=self.folder.run_folder / "mirror.sock",
             ssh=self.folder.run_folder / "mirror-ssh.sock",
+            proxy=self._outside_socket,
             ssh_host_key=identity.ssh_host_key,
             ca_bundle=state / "mirror-ca.crt",
             inside=Inside(network.dial, plan.networks, plan.cluster_domain, lambda: table.addresses),
@@ -302,6 +305,17 @@ class Cluster:
         )
         self._tasks.start("ways out", outlets.run)
         return mirror
+
+    @property
+    def _outside_socket(self) -> Path:
+        """Where the mirror's proxy answers whom the cluster trusts."""
+        return self.folder.run_folder / "outside.sock"
+
+    async def _dial_outside(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Where the URL of a webhook leads; nowhere until the mirror serves."""
+        if self._mirror is None:
+            raise DialError(f"{host}:{port} is not reached yet")
+        return await self._mirror.proxy.dial(host, port)
 
     def _way_out(self, mirror: Mirror) -> dict[str, str]:
         """For programs of the cluster that reach out: redirects and archives lead to hosts that no source names."""

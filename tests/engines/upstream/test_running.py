@@ -48,6 +48,8 @@ def _config(folder: Path) -> EngineConfig:
         cluster_domain="cluster.local",
         egress_socket=folder / "egress.sock",
         dial=dial,
+        outside_socket=folder / "outside.sock",
+        dial_outside=dial,
     )
 
 
@@ -113,14 +115,15 @@ def test_the_api_server_reaches_the_cluster_by_the_egress_socket_alone(
     server = arguments.api_server(config, places, files)
     assert _value(server, "egress-selector-config-file") == str(places.egress)
     assert _value(server, "enable-aggregator-routing") == "true"
-    selections = documents.load(arguments.egress_selector(config.egress_socket))["egressSelections"]
+    written = arguments.egress_selector(config.egress_socket, config.outside_socket)
+    selections = documents.load(written)["egressSelections"]
     by_name = {each["name"]: each["connection"] for each in selections}
     assert by_name["cluster"] == {
         "proxyProtocol": "HTTPConnect",
         "transport": {"uds": {"udsName": str(config.egress_socket)}},
     }
-    # webhooks that are named by a URL go that way too: nothing but etcd is dialled directly
-    assert by_name["controlplane"] == by_name["cluster"]
+    # webhooks that are named by a URL: nothing but etcd is dialled directly
+    assert by_name["controlplane"]["transport"] == {"uds": {"udsName": str(config.outside_socket)}}
     assert by_name["etcd"] == {"proxyProtocol": "Direct"}
 
 

@@ -16,13 +16,15 @@ from nerv.apiserver.access.reviews import describe
 from nerv.apiserver.context import Attributes, Context
 from nerv.apiserver.registry import Served
 from nerv.apiserver.webhooks import matching
-from nerv.apiserver.webhooks.calling import CallFailed, Endpoint
+from nerv.apiserver.webhooks.answers import CallFailed
+from nerv.apiserver.webhooks.calling import Endpoint
 from nerv.kube import cel, errors, patches
 from nerv.kube.objects import Object
 
 _MUTATING = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
 _VALIDATING = "validatingwebhookconfigurations.admissionregistration.k8s.io"
 _USUAL_TIMEOUT = 10
+_BAD_REQUEST = 400
 
 
 @dataclass(frozen=True)
@@ -121,12 +123,15 @@ async def _ask(context: Context, attributes: Attributes, hook: _Hook) -> Object:
     }
     timeout = hook.spec.get("timeoutSeconds") or _USUAL_TIMEOUT
     try:
-        answer = await context.webhooks.post(Endpoint.of(hook.spec["clientConfig"]), review, timeout)
+        try:
+            answer = await context.webhooks.post(Endpoint.of(hook.spec["clientConfig"]), review, timeout)
+        except CallFailed as failure:
+            raise CallFailed(f"failed to call webhook: {failure}") from None
         response = _response(answer, identifier)
     except CallFailed as failure:
         if hook.ignores_failure:
             return {}
-        text = f'failed calling webhook "{hook.name}": failed to call webhook: {failure}'
+        text = f'failed calling webhook "{hook.name}": {failure}'
         raise errors.InternalError(f"Internal error occurred: {text}", {"causes": [{"message": text}]}) from None
     attributes.warnings += response.get("warnings") or ()
     if not response.get("allowed"):
@@ -135,15 +140,17 @@ async def _ask(context: Context, attributes: Attributes, hook: _Hook) -> Object:
 
 
 def _response(answer: Object, identifier: str) -> Object:
-    response: Object = answer.get("response") or {}
+    response: Object | None = answer.get("response")
+    if response is None:
+        raise CallFailed("received invalid webhook response: webhook response was absent")
     if response.get("uid") != identifier:
-        raise CallFailed(f'expected response.uid="{identifier}", got "{response.get("uid", "")}"')
+        wrong = f'expected response.uid="{identifier}", got "{response.get("uid", "")}"'
+        raise CallFailed(f"received invalid webhook response: {wrong}")
     return response
 
 
 def _denial(name: str, status: Mapping[str, Any]) -> errors.ApiError:
-    """The webhook's own status under its name."""
-    reason = status.get("reason") or "Forbidden" if not status.get("message") else status.get("reason") or ""
+    """The webhook's own status under its name: no reason is added, and a code that is none of a refusal is 400."""
     text = f'admission webhook "{name}" denied the request'
     if status.get("message"):
         text += f": {status['message']}"
@@ -151,12 +158,8 @@ def _denial(name: str, status: Mapping[str, Any]) -> errors.ApiError:
         text += f": {status['reason']}"
     else:
         text += " without explanation"
-    code = status.get("code") or 0
-    if not 400 <= code < 600:
-        code = 400 if not status else 403
-    return errors.from_status(
-        {"code": code, "reason": reason or "Forbidden", "message": text, "details": status.get("details")}
-    )
+    code = max(status.get("code") or 0, _BAD_REQUEST)
+    return errors.from_status({**status, "code": code, "message": text})
 
 
 def _request(attributes: Attributes, hook: _Hook, identifier: str) -> Object:

@@ -14,6 +14,8 @@ import orjson
 
 from nerv.apiserver import routing
 from nerv.apiserver.store import Store
+from nerv.apiserver.webhooks import answers
+from nerv.apiserver.webhooks.answers import CallFailed
 from nerv.http import exchange, tls
 from nerv.http.exchange import Dial, Exchange, ExchangeError
 from nerv.kube import errors
@@ -21,10 +23,6 @@ from nerv.kube.objects import Object
 
 _LARGEST_ANSWER = 16 << 20
 _HEADERS = {"Accept": "application/json, */*", "Content-Type": "application/json", "Connection": "close"}
-
-
-class CallFailed(Exception):
-    """The webhook could not be asked; the text is that of the API server."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +49,12 @@ class Endpoint:
 
 
 class Caller:
-    """Dials with `dial`; without it nothing of the cluster's network can be reached."""
+    """Dials pods of Services with `dial` and URLs with `outside`; without those they cannot be reached."""
 
-    def __init__(self, store: Store, dial: Dial | None) -> None:
+    def __init__(self, store: Store, dial: Dial | None, outside: Dial | None) -> None:
         self._store = store
         self._dial = dial
+        self._outside = outside
         self._contexts: dict[str, ssl.SSLContext] = {}
 
     async def post(self, endpoint: Endpoint, review: Object, timeout: int) -> Object:
@@ -78,12 +77,13 @@ class Caller:
     async def _post(self, endpoint: Endpoint, review: Object, url: str) -> Object:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or 443
-        address: tuple[str, int] = (host, port)
+        dial, address = self._outside, (host, port)
         if endpoint.service:
+            dial = self._dial
             address = routing.resolve(self._store, endpoint.namespace, endpoint.service, endpoint.port)
-        if self._dial is None:
-            raise errors.ServiceUnavailable("the API server has no way into the cluster's network")
-        connection = await self._dial(*address)
+        if dial is None:
+            raise errors.ServiceUnavailable("the API server has no way to webhooks")
+        connection = await dial(*address)
         call = Exchange(await exchange.secure(connection, self._context(endpoint.ca_pem), host))
         try:
             path = f"{parts.path or '/'}?{parts.query}"
@@ -92,14 +92,7 @@ class Caller:
             body = await call.read(_LARGEST_ANSWER)
         finally:
             call.close()
-        if head.status != 200:
-            text = body.decode("utf-8", "replace").strip()
-            raise errors.InternalError(f"the server rejected the request with status {head.status}: {text}")
-        try:
-            answer: Object = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise errors.InternalError(f"couldn't get version/kind; json parse error: {error}") from None
-        return answer
+        return answers.read(head.status, head.headers.get("content-type", ""), body, review)
 
     def _context(self, ca_pem: str) -> ssl.SSLContext:
         context = self._contexts.get(ca_pem)

@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Sequence
 
 from nerv.apiserver.registry import Served
-from nerv.apiserver.webhooks.calling import Caller, CallFailed, Endpoint
+from nerv.apiserver.webhooks.answers import CallFailed
+from nerv.apiserver.webhooks.calling import Caller, Endpoint
 from nerv.kube import errors
 from nerv.kube.objects import Object
 

@@ -124,19 +124,21 @@ def scheduler(files: Credentials) -> list[str]:
     return [f"--kubeconfig={files.scheduler}", "--secure-port=0", "--leader-elect=false", "--profiling=false"]
 
 
-def egress_selector(socket: Path) -> str:
-    """Kubelets, webhooks (those named by a URL too: `controlplane`), aggregated APIs and proxied Services through the
-    socket; etcd directly."""
-    direct = {"proxyProtocol": "Direct"}
-    connect = {"proxyProtocol": "HTTPConnect", "transport": {"uds": {"udsName": str(socket)}}}
+def egress_selector(socket: Path, outside: Path) -> str:
+    """Kubelets, webhooks of Services, aggregated APIs and proxied Services through `socket`, which leads into the
+    cluster alone; webhooks that are named by a URL (`controlplane`) through `outside`; etcd directly."""
+
+    def connect(path: Path) -> dict[str, object]:
+        return {"proxyProtocol": "HTTPConnect", "transport": {"uds": {"udsName": str(path)}}}
+
     return documents.dump(
         {
             "apiVersion": "apiserver.k8s.io/v1beta1",
             "kind": "EgressSelectorConfiguration",
             "egressSelections": [
-                {"name": "cluster", "connection": connect},
-                {"name": "controlplane", "connection": connect},
-                {"name": "etcd", "connection": direct},
+                {"name": "cluster", "connection": connect(socket)},
+                {"name": "controlplane", "connection": connect(outside)},
+                {"name": "etcd", "connection": {"proxyProtocol": "Direct"}},
             ],
         }
     )

@@ -76,7 +76,7 @@ class UpstreamEngine(Engine):
             egress=config.state / "egress.yaml",
             admission=config.state / "admission.yaml",
         )
-        credentials.write_private(places.egress, arguments.egress_selector(config.egress_socket))
+        credentials.write_private(places.egress, arguments.egress_selector(config.egress_socket, config.outside_socket))
         credentials.write_private(places.admission, documents.dump(dict(config.admission)))
         self._launch("etcd", arguments.etcd(places, files))
         self._launch("kube-apiserver", arguments.api_server(config, places, files))

@@ -64,6 +64,8 @@ def _config(folder: Path, port: int) -> EngineConfig:
         cluster_domain=_DOMAIN,
         egress_socket=folder / "run" / "egress.sock",
         dial=_nowhere,
+        outside_socket=folder / "run" / "outside.sock",
+        dial_outside=_nowhere,
     )
 
 

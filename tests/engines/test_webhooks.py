@@ -1,0 +1,277 @@
+"""Admission webhooks of either engine's API server, seen through kubectl: a real server in a pod, asked through its
+Service and by a URL that leads into the cluster, and URLs that lead out of it as the proxy allows.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import commands
+from tests.support.apiserver import authority
+from tests.support.engines import Machine, engine
+from tests.support.nodes import eventually, is_ready, needs_namespaces, network, pod, proxy_network
+
+from nerv import certificates
+from nerv.http import tls
+from nerv.http.messages import Request, Response
+from nerv.http.server import Server, listen
+from nerv.kube import errors
+from nerv.kube.resources import CONFIG_MAPS, PODS, SECRETS, SERVICE_ACCOUNTS, SERVICES, VALIDATING_WEBHOOKS
+from nerv.node.programs import ProcessProgram, Rewrites
+
+pytestmark = [pytest.mark.timeout(180)]
+CLUSTER_ADDRESS = "10.43.0.50"
+ENGINES = ("embedded", pytest.param("upstream", marks=commands.NEEDS_UPSTREAM))
+_TEXT, _JSON = "text/plain", "application/json"
+_STATUS = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no entry", "code": 403}
+_REVIEW = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1"}
+_OLD = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1beta1", "response": {"allowed": True}}
+_CALLED, _READ = "failed to call webhook: ", "received invalid webhook response: "
+ANSWERS = (
+    (301, _TEXT, "boom", f"{_CALLED}the server responded with the status code 301 but did not return more information"),
+    (400, _TEXT, "boom", f"{_CALLED}the server rejected our request for an unknown reason"),
+    (401, _TEXT, "boom", f"{_CALLED}the server has asked for the client to provide credentials"),
+    (403, _TEXT, "boom", f"{_CALLED}boom"),
+    (403, _JSON, json.dumps(_STATUS), f"{_CALLED}no entry"),
+    (404, _TEXT, "boom", f"{_CALLED}the server could not find the requested resource"),
+    (405, _TEXT, "boom", f"{_CALLED}the server does not allow this method on the requested resource"),
+    (409, _TEXT, "boom", f"{_CALLED}the server reported a conflict"),
+    (415, _TEXT, "boom", f"{_CALLED}boom"),
+    (418, _TEXT, "boom", f"{_CALLED}the server responded with the status code 418 but did not return more information"),
+    (422, _TEXT, "boom", f"{_CALLED}the server rejected our request due to an error in our request"),
+    (429, _TEXT, "boom", f"{_CALLED}the server has received too many requests and has asked us to try again later"),
+    (500, _TEXT, "boom", f'{_CALLED}an error on the server ("boom") has prevented the request from succeeding'),
+    (500, _JSON, "{}", f'{_CALLED}an error on the server ("unknown") has prevented the request from succeeding'),
+    (503, _TEXT, "boom", f"{_CALLED}the server is currently unable to handle the request"),
+    (
+        504,
+        _TEXT,
+        "boom",
+        f"{_CALLED}the server was unable to return a response in the time allotted, but may still be processing the "
+        "request",
+    ),
+    (200, _JSON, "", f"{_CALLED}0-length response with status code: 200 and content type: application/json"),
+    (201, _JSON, "{}", f"{_READ}webhook response was absent"),
+    (200, _JSON, json.dumps(_REVIEW), f"{_READ}webhook response was absent"),
+    (
+        200,
+        _JSON,
+        json.dumps(_OLD),
+        f"{_CALLED}converting (v1beta1.AdmissionReview) to (v1.AdmissionReview): unknown conversion",
+    ),
+)
+"""Status, type and text of a webhook's answer, and what the API server says of it."""
+DRIVERS = (
+    pytest.param(network, id="namespaces", marks=needs_namespaces),
+    pytest.param(proxy_network, id="proxy"),
+)
+_PROGRAM = """
+import argparse, http.server, json, ssl
+parser = argparse.ArgumentParser()
+parser.add_argument("--listen")
+parser.add_argument("--certificate")
+parser.add_argument("--key")
+given = parser.parse_args()
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        allowed = review["request"]["object"]["data"]["x"] == "2"
+        answer = {"uid": review["request"]["uid"], "allowed": allowed, "status": {"message": "x must be 2"}}
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps({**review, "request": None, "response": answer}).encode())
+
+host, _, port = given.listen.rpartition(":")
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(given.certificate, given.key)
+server = http.server.ThreadingHTTPServer((host, int(port)), Handler)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
+
+
+class Outside:
+    """A webhook on this machine, which denies everything with its `status`."""
+
+    def __init__(self) -> None:
+        self.status: dict[str, Any] | None = {"message": "never"}
+        self.answer: Response | None = None
+        """what it says instead"""
+        self.asked: list[str] = []
+        self.server: Server | None = None
+
+    @property
+    def port(self) -> int:
+        assert self.server is not None
+        return self.server.port
+
+    def handle(self, request: Request) -> Response:
+        review = json.loads(request.body)
+        self.asked.append(review["request"]["name"])
+        if self.answer:
+            return self.answer
+        answer = {"uid": review["request"]["uid"], "allowed": False, "status": self.status}
+        return Response(200, json.dumps({**review, "request": None, "response": answer}).encode())
+
+
+@pytest.fixture
+async def outside() -> AsyncIterator[Outside]:
+    found = Outside()
+    leaf = certificates.issue(authority(), "hook", names=["localhost", "127.0.0.1"])
+    found.server = await listen(found.handle, ssl=tls.server_context(leaf.certificate, leaf.key))
+    yield found
+    await found.server.close()
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture(params=ENGINES)
+async def machine(
+    tmp_path: Path, request: pytest.FixtureRequest, driver: Any, outside: Outside
+) -> AsyncIterator[Machine]:
+    program = ProcessProgram((sys.executable, "-c", _PROGRAM), rewrites=Rewrites((("--listen", ""),)))
+    named = {("localhost", outside.port)}
+    async with engine(request.param, tmp_path, {"hook": program}, driver, named) as running:
+        yield running
+
+
+async def _serve(machine: Machine) -> None:
+    """The webhook's pod, and its Service at an address that its certificate names."""
+    world = machine.world
+    pair = certificates.issue(authority(), "hook", names=["hook.default.svc", CLUSTER_ADDRESS])
+    files = {"tls.crt": pair.certificate, "tls.key": pair.key}
+    await world.create(SECRETS, {"metadata": {"name": "hook"}, "type": "kubernetes.io/tls", "stringData": files})
+    await eventually(lambda: world.informers.of(SERVICE_ACCOUNTS).get("default", "default"), "the service account")
+    container = {
+        "ports": [{"containerPort": 8443}],
+        "volumeMounts": [{"name": "tls", "mountPath": "/tls"}],
+        "readinessProbe": {"tcpSocket": {"port": 8443}},
+    }
+    arguments = ("--listen=:8443", "--certificate=/tls/tls.crt", "--key=/tls/tls.key")
+    volumes = [{"name": "tls", "secret": {"secretName": "hook"}}]
+    await world.create(PODS, pod("hook", "hook", *arguments, container=container, volumes=volumes))
+    spec = {
+        "clusterIP": CLUSTER_ADDRESS,
+        "selector": {"app": "hook"},
+        "ports": [{"port": 443, "targetPort": 8443}],
+    }
+    await world.create(SERVICES, {"metadata": {"name": "hook"}, "spec": spec})
+    await world.wait(PODS, "hook", is_ready)
+
+
+async def _register(machine: Machine, name: str, **place: Any) -> None:
+    bundle = base64.b64encode(authority().certificate.encode()).decode()
+    webhook = {
+        "name": f"{name}.example.com",
+        "clientConfig": {"caBundle": bundle, **place},
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["CREATE"]}],
+        "objectSelector": {"matchLabels": {"checked-by": name}},
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+    }
+    await machine.world.create(VALIDATING_WEBHOOKS, {"metadata": {"name": name}, "webhooks": [webhook]})
+
+
+async def _refused(machine: Machine, name: str, x: str = "1") -> str:
+    """What kubectl says of a ConfigMap that the webhook checks. A real API server learns of a webhook a little later,
+    so the request is a dry run, repeated until it is refused."""
+    config_map = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "labels": {"checked-by": name}},
+        "data": {"x": x},
+    }
+
+    async def said() -> str:
+        done = await machine.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(config_map))
+        return done.stderr
+
+    found: str = await eventually(said, f"the webhook {name} to be asked")
+    return found
+
+
+async def _created(machine: Machine, name: str) -> str:
+    config_map = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "labels": {"checked-by": name}},
+        "data": {"x": "2"},
+    }
+    done = await machine.kubectl("create", "-f", "-", input=json.dumps(config_map))
+    assert done.code == 0, done.stderr
+    return done.stdout
+
+
+def _denied(name: str, message: str) -> str:
+    return (
+        f'Error from server: error when creating "STDIN": admission webhook "{name}.example.com" denied the request: '
+        f"{message}\n"
+    )
+
+
+async def test_a_server_in_a_pod_is_asked(machine: Machine) -> None:
+    await _serve(machine)
+    await _register(machine, "service", service={"name": "hook", "namespace": "default", "path": "/check"})
+    await _register(machine, "address", url=f"https://{CLUSTER_ADDRESS}/check")
+    for name in ("service", "address"):
+        assert await _refused(machine, name) == _denied(name, "x must be 2")
+        assert await _created(machine, name) == f"configmap/{name} created\n"
+
+
+async def test_urls_that_lead_out_of_the_cluster(machine: Machine, outside: Outside) -> None:
+    """The place that is named, and no other of this machine: not even the same by its address."""
+    await _register(machine, "named", url=f"https://localhost:{outside.port}/check")
+    assert await _refused(machine, "named") == _denied("named", "never")
+    outside.asked.clear()
+    await _register(machine, "loopback", url=f"https://127.0.0.1:{outside.port}/check")
+    said = await _refused(machine, "loopback")
+    assert 'failed calling webhook "loopback.example.com"' in said
+    assert f"127.0.0.1:{outside.port} is this machine itself, which is not served" in said
+    assert outside.asked == []
+
+
+@pytest.mark.parametrize("driver", DRIVERS[1:], indirect=True)
+async def test_a_denial_is_the_webhooks_own_status(machine: Machine, outside: Outside) -> None:
+    await _register(machine, "named", url=f"https://localhost:{outside.port}/check")
+    await _refused(machine, "named")
+    config_map = {"metadata": {"name": "x", "labels": {"checked-by": "named"}}, "data": {"x": "1"}}
+    text = 'admission webhook "named.example.com" denied the request'
+    for status, code, reason, message in (
+        (None, 400, "", f"{text} without explanation"),
+        ({}, 400, "", f"{text} without explanation"),
+        ({"message": "x must be 2"}, 400, "", f"{text}: x must be 2"),
+        ({"code": 200, "message": "x must be 2"}, 400, "", f"{text}: x must be 2"),
+        ({"reason": "Forbidden"}, 400, "Forbidden", f"{text}: Forbidden"),
+        ({"code": 403, "reason": "Forbidden", "message": "no"}, 403, "Forbidden", f"{text}: no"),
+        ({"code": 422, "message": "no"}, 422, "", f"{text}: no"),
+        ({"code": 999, "message": "no"}, 999, "", f"{text}: no"),
+    ):
+        outside.status = status
+        with pytest.raises(errors.ApiError) as refused:
+            await machine.world.create(CONFIG_MAPS, config_map)
+        found = refused.value
+        assert (found.code, found.reason, found.message) == (code, reason, message), status
+
+
+@pytest.mark.parametrize("driver", DRIVERS[1:], indirect=True)
+async def test_an_answer_that_is_no_review_is_told(machine: Machine, outside: Outside) -> None:
+    await _register(machine, "named", url=f"https://localhost:{outside.port}/check")
+    await _refused(machine, "named")
+    config_map = {"metadata": {"name": "x", "labels": {"checked-by": "named"}}, "data": {"x": "1"}}
+    for status, content_type, text, message in ANSWERS:
+        outside.answer = Response(status, text.encode(), content_type)
+        with pytest.raises(errors.InternalError) as refused:
+            await machine.world.create(CONFIG_MAPS, config_map)
+        told = 'Internal error occurred: failed calling webhook "named.example.com": '
+        assert refused.value.message == told + message, (status, content_type, text)
