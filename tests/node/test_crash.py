@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from tests.support.nodes import eventually, needs_namespaces
@@ -90,9 +91,10 @@ async def test_without_isolation_too_nothing_is_left() -> None:
         os.kill(child.pid, signal.SIGKILL)
         await child.wait()
         for pid in tuple(left):
-            await eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"the end of process {pid}")
+            await eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"the end of process {pid} of {left}")
             left.remove(pid)
     finally:
         for pid in left:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         shutil.rmtree(folder)

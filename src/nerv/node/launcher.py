@@ -31,6 +31,7 @@ _NAMESPACES = (
     ("mnt", syscalls.CLONE_NEWNS),
 )
 _PARENT_ENDED = signal.SIGUSR1
+_AWAITED = {signal.SIGCHLD, _PARENT_ENDED}
 _MADE = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC
 _WITH_USERS = ("pod", "user")
 """Isolations (`ContainerSpec.isolation`) with user namespaces; "root" has the other ones, "none" has none."""
@@ -115,7 +116,7 @@ def _follow_parent(parent: int) -> None:
 
 def _outlive_parent(parent: int) -> None:
     """Be told of the parent's end instead of dying with it: nobody else ends what the program has started."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {_PARENT_ENDED})  # until there is a program to end
+    signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
     syscalls.die_with_parent(_PARENT_ENDED)
     if os.getppid() != parent:
         sys.exit("the process that started the launcher is gone")
@@ -133,7 +134,7 @@ def _fork(progress: int, prepare: Any, spec: dict[str, Any]) -> NoReturn:
         _outlive_parent(spec["parent"])
     child = os.fork()
     if child == 0:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {_PARENT_ENDED})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
         syscalls.die_with_parent(signal.SIGKILL)
         try:
             prepare()
@@ -182,22 +183,27 @@ def _execute(progress: int, command: list[str], environment: dict[str, str]) -> 
 def _wait(child: int, progress: int, *, adopts: bool) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # what ends the program ends the launcher, nothing else
-    if adopts:
-        signal.signal(_PARENT_ENDED, lambda *_: os.kill(child, signal.SIGKILL))
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {_PARENT_ENDED})
     os.close(progress)
     for descriptor in (0, 1, 2):
         os.close(descriptor)  # readers of the program's output shall see its end
-    code = 0
-    while True:
-        ended, status = os.waitpid(-1, 0)  # also what the program left behind, where that is the launcher's
-        if ended == child:
-            code = os.waitstatus_to_exitcode(status)
-            break
-    signal.signal(_PARENT_ENDED, signal.SIG_IGN)
+    status = _awaited(child) if adopts else os.waitpid(child, 0)[1]
     if adopts:
         _end_orphans()
+    code = os.waitstatus_to_exitcode(status)
     os._exit(128 - code if code < 0 else code)
+
+
+def _awaited(child: int) -> int:
+    """The wait status of the program, which ends with the parent at the latest. Reaps what it left behind meanwhile.
+
+    Signals are taken and not handled: one that comes between a look and a wait would be seen only after the wait.
+    """
+    while True:
+        if signal.sigwait(_AWAITED) == _PARENT_ENDED:
+            os.kill(child, signal.SIGKILL)
+        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+            if found[0] == child:
+                return found[1]
 
 
 def _end_orphans() -> None:
