@@ -95,10 +95,6 @@ def test_a_part_of_the_control_plane_that_dies_comes_back(home: Home) -> None:
     home.kubectl("delete", "deployment", "after", "--cascade=foreground")  # returns when its pod is gone, too
 
 
-@pytest.mark.skipif(
-    os.environ.get("NERV_TEST_ENGINE") != "upstream",
-    reason="a minute of sleep: left out but by `./nerv test --engine upstream`",
-)
 def test_a_machine_that_slept_takes_its_pods_up_again(home: Home) -> None:
     before = _pods(home)
     os.kill(home.pid(), signal.SIGSTOP)

@@ -23,10 +23,8 @@ PATIENCE = 90.0
 START_PATIENCE = 300.0
 
 _UPSTREAM = store.default()
-NEEDS_UPSTREAM = pytest.mark.skipif(
-    bool(_UPSTREAM.missing()),
-    reason="the upstream engine is not built: left out (`./nerv test --engine upstream` builds it and runs this)",
-)
+NEEDS_UPSTREAM = pytest.mark.upstream
+"""Left out where the engine is not built (tests/conftest.py)."""
 MACHINES = (
     pytest.param(("--engine", "embedded", "--network", "namespaces"), id="embedded-namespaces"),
     pytest.param(("--engine", "embedded", "--network", "proxy"), id="embedded-proxy"),

