@@ -103,7 +103,7 @@ def test_a_webhook_of_the_cluster_refuses_in_its_own_words(home: Home) -> None:
     ).stderr
     assert said == (
         f'Error from server (Forbidden): error when creating "{manifest}": admission webhook '
-        '"webhook.cert-manager.io" denied the request: spec: Required value: no issuer type specified\n'
+        '"webhook.cert-manager.io" denied the request: spec: Required value: at least one issuer must be configured\n'
     )
 
 
