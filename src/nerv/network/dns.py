@@ -7,6 +7,7 @@ answer would only turn a clear failure into a slow one.
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import struct
 from collections.abc import Mapping, Sequence
@@ -37,9 +38,15 @@ class Zone(NamedTuple):
     addresses: Mapping[str, Sequence[str]]
     services: Mapping[str, Sequence[Service]]
 
-    def lookup(self, name: str) -> Sequence[str]:
-        """The addresses of `name`, none when it is unknown."""
-        return self.addresses.get(name.lower().rstrip("."), ())
+    def lookup(self, host: str) -> Sequence[str]:
+        """The addresses of a host: its own where it is written as one. Raises LookupError for an unknown name."""
+        try:
+            return (str(ipaddress.IPv4Address(host)),)
+        except ValueError:
+            found = self.addresses.get(host.lower().rstrip("."), ())
+        if not found:
+            raise LookupError(f"lookup {host}: no such host")
+        return found
 
 
 def _read_name(message: bytes, offset: int) -> tuple[str, int]:

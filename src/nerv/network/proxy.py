@@ -130,12 +130,7 @@ class ProxyNetwork:
     def _resolve(self, host: str, port: int) -> list[Target]:
         """Where connections really go, best first. Raises LookupError for an unknown name."""
         self._turn += 1
-        try:
-            addresses = [str(ipaddress.IPv4Address(host))]
-        except ValueError:
-            addresses = list(self._zone.lookup(host))
-            if not addresses:
-                raise LookupError(f"lookup {host}: no such host") from None
+        addresses = self._zone.lookup(host)
         found = (target for each in addresses for target in routes.resolve(self._table, each, port, self._turn))
         placed = (self._places.find(*target) if isinstance(target, Inside) else target for target in found)
         return [target for target in placed if target is not None]

@@ -102,12 +102,7 @@ class Relay:
 
     def _resolve(self, host: str, port: int) -> list[Target]:
         self._turn += 1
-        try:
-            addresses = [str(ipaddress.IPv4Address(host))]
-        except ValueError:
-            addresses = list(self._zone.lookup(host))
-            if not addresses:
-                raise LookupError(f"lookup {host}: no such host") from None
+        addresses = self._zone.lookup(host)
         targets = [target for address in addresses for target in resolve(self._table, address, port, self._turn)]
         # A Service address without a route belongs to nobody: refused, never dialled.
         return [target for target in targets if not (isinstance(target, Inside) and self._is_free(target.address))]
