@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from nerv.components import certificates
 from nerv.components.objects import Object, metadata
 from nerv.components.site import Site
 
@@ -29,25 +30,9 @@ class Dashboard:
 
 def objects(dashboard: Dashboard, site: Site) -> list[Object]:
     """Certificate, login and route."""
-    return [_certificate(dashboard, site), _login(dashboard), _route(dashboard, site)]
-
-
-def _certificate(dashboard: Dashboard, site: Site) -> Object:
-    host = site.platform.host(dashboard.label)
-    return {
-        "apiVersion": "cert-manager.io/v1",
-        "kind": "Certificate",
-        "metadata": metadata(_name(dashboard), dashboard.namespace),
-        "spec": {
-            "secretName": _secret(dashboard),
-            "commonName": host,
-            "dnsNames": [host],
-            "duration": site.certificate_duration,
-            "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
-            "usages": ["digital signature", "server auth"],
-            "issuerRef": {"group": "cert-manager.io", "kind": "ClusterIssuer", "name": site.issuer},
-        },
-    }
+    name, secret = _name(dashboard), _secret(dashboard)
+    certificate = certificates.server(site, dashboard.label, name=name, namespace=dashboard.namespace, secret=secret)
+    return [certificate, _login(dashboard), _route(dashboard, site)]
 
 
 def _login(dashboard: Dashboard) -> Object:

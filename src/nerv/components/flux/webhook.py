@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nerv.components import certificates
 from nerv.components.flux.controllers import NAMESPACE
 from nerv.components.flux.settings import FluxSettings
 from nerv.components.objects import Folder, Object, metadata
@@ -25,7 +26,10 @@ _CERTIFICATE = f"{LABEL}-tls"
 
 def apps_config(settings: FluxSettings, site: Site) -> Folder:
     """Receiver, certificate and route, where they are asked for."""
-    return {"webhook.yaml": [_receiver(site), _certificate(site), _route(site)]} if settings.webhook else {}
+    if not settings.webhook:
+        return {}
+    certificate = certificates.server(site, LABEL, name=LABEL, namespace=NAMESPACE, secret=_CERTIFICATE)
+    return {"webhook.yaml": [_receiver(site), certificate, _route(site)]}
 
 
 def _receiver(site: Site) -> Object:
@@ -44,24 +48,6 @@ def _receiver(site: Site) -> Object:
         "kind": "Receiver",
         "metadata": metadata(RECEIVER, NAMESPACE),
         "spec": spec,
-    }
-
-
-def _certificate(site: Site) -> Object:
-    host = site.platform.host(LABEL)
-    return {
-        "apiVersion": "cert-manager.io/v1",
-        "kind": "Certificate",
-        "metadata": metadata(LABEL, NAMESPACE),
-        "spec": {
-            "secretName": _CERTIFICATE,
-            "commonName": host,
-            "dnsNames": [host],
-            "duration": site.certificate_duration,
-            "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
-            "usages": ["digital signature", "server auth"],
-            "issuerRef": {"group": "cert-manager.io", "kind": "ClusterIssuer", "name": site.issuer},
-        },
     }
 
 
