@@ -23,6 +23,7 @@ from nerv.operations.target import Target
 
 _OBJECT = "KIND/NAME, or KIND/NAMESPACE/NAME as NERV prints objects; several are done one after the other."
 _Timeout = Annotated[str, typer.Option(help="How long to wait, such as 90s or 5m.")]
+_Every = Annotated[bool, typer.Option("--all", help="All Kustomizations and HelmReleases; with KIND all of that kind.")]
 _Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the outcome and tell it.")]
 
 
@@ -58,9 +59,7 @@ async def _reconcile(target: Target, written: list[Reference], request: Request)
 def suspend(
     context: typer.Context,
     about: Annotated[list[str] | None, typer.Argument(metavar="KIND/NAME...", help=_OBJECT)] = None,
-    every: Annotated[
-        bool, typer.Option("--all", help="All Kustomizations and HelmReleases; with KIND all of that kind.")
-    ] = False,
+    every: _Every = False,
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
     kube_context: KubeContext = None,
@@ -80,9 +79,7 @@ async def _suspend(target: Target, about: list[str], namespace: str | None, *, e
 def resume(
     context: typer.Context,
     about: Annotated[list[str] | None, typer.Argument(metavar="KIND/NAME...", help=_OBJECT)] = None,
-    every: Annotated[
-        bool, typer.Option("--all", help="All Kustomizations and HelmReleases; with KIND all of that kind.")
-    ] = False,
+    every: _Every = False,
     wait: _Wait = True,
     timeout: _Timeout = "5m",
     namespace: Namespace = None,
