@@ -53,6 +53,14 @@ def _refusal() -> str:
 needs_namespaces = pytest.mark.skipif(bool(_refusal()), reason=f"user namespaces: {_refusal()}")
 
 
+def runs(pid: int) -> bool:
+    """Whether a process is there and no zombie, which one without a parent may stay in a container."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 @asynccontextmanager
 async def network(**changes: Any) -> AsyncIterator[NamespaceNetwork]:
     """A network of its own. Its folder's path is short: unix sockets allow 107 bytes."""

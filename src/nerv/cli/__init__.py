@@ -15,6 +15,8 @@ def main() -> None:
 
         print(f"nerv {__version__}")
         return
-    from nerv.cli.boundary import run
+    from nerv.cli import boundary
 
-    sys.exit(run(sys.argv[1:]))
+    received = boundary.end_orderly()
+    code = boundary.run(sys.argv[1:])
+    sys.exit(128 + received[0] if received else code)

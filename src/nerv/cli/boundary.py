@@ -1,16 +1,19 @@
 """The one error boundary of the command line, and the explicit list of verbs.
 
-A domain error is one line on stderr (`nerv: ...`) and its exit code; tracebacks only with `--debug`; Ctrl-C is 130.
+A domain error is one line on stderr (`nerv: ...`) and its exit code; tracebacks only with `--debug`; Ctrl-C is 130, and
+SIGTERM and SIGHUP (128 + number) end a command in the same order.
 """
 
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -54,6 +57,25 @@ VERBS: tuple[tuple[str, str, str], ...] = (
     ("node", "nerv.cli.node", "app"),
     ("upgrade", "nerv.cli.upgrade", "upgrade"),
 )
+
+
+def end_orderly() -> list[int]:
+    """Have SIGTERM and SIGHUP end whatever verb runs as Ctrl-C does: no child, lock or file is left behind.
+
+    Returns the list that the signal which came will stand in. A second one ends the process at once; what is ignored
+    (nohup) stays so.
+    """
+    received: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        received.append(number)
+        signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, end)
+    return received
 
 
 def build(arguments: Sequence[str]) -> typer.Typer:

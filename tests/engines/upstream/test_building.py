@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.support.nodes import eventually
+from tests.support.nodes import eventually, runs
 
 from nerv import process
 from nerv.engines.upstream import building, catalog, toolchain
@@ -69,14 +69,6 @@ async def _build(store: Store, recipes: Path, *sources: Source) -> list[Step]:
     steps: list[Step] = []
     await building.build(store, steps.append, lambda text: None, sources=sources or (HELLO, WORLD), recipes=recipes)
     return steps
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process is there and no zombie, which one without a parent may stay in a container."""
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 async def test_every_program_is_built_and_known(store: Store, recipes: Path, fake_go: Path) -> None:
@@ -152,7 +144,7 @@ async def test_an_interrupted_build_ends_what_it_started_and_the_next_goes_on(
     building_now.cancel()  # as Ctrl-C does
     with pytest.raises(asyncio.CancelledError):
         await building_now
-    await eventually(lambda: not _runs(int(compiler.read_text())), "the compiler to end")
+    await eventually(lambda: not runs(int(compiler.read_text())), "the compiler to end")
     assert not store.path("hello").exists()
 
     monkeypatch.delenv("FAKE_GO_COMPILER")
