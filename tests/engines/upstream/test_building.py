@@ -196,6 +196,7 @@ async def test_a_damaged_program_is_built_again(store: Store, recipes: Path, fak
             "a module is not the one that NERV pins (verifying example.com/x@v1: checksum mismatch)",
         ),
         ("write /x: no space left on device", "no space left in"),
+        ("go: example.com/x@v1: module lookup disabled by GOPROXY=off", "no Go module may be fetched (GOPROXY=off)"),
         ("k8s.io/api/core/v1: /x/compile: signal: killed", "the compiler was killed, as a rule for want of memory"),
     ],
 )
@@ -222,6 +223,28 @@ async def test_too_little_disk_is_said_before_anything_is_fetched(
     with pytest.raises(NervError, match="GB free"):
         await _build(store, recipes)
     assert not fake_go.exists()
+
+
+async def test_a_single_program_asks_for_less_disk_than_all(
+    store: Store, recipes: Path, fake_go: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "FREE_GIGABYTES", 7 << 20)
+    for sources, wanted in (
+        (catalog.SOURCES[:1], 2 << 20),
+        (catalog.SOURCES[1:4], 2 << 20),
+        (catalog.SOURCES, 7 << 20),
+    ):
+        with pytest.raises(NervError, match=f"building takes {wanted} GB for a while"):
+            await _build(store, recipes, *sources)
+
+
+async def test_a_go_that_is_found_by_a_relative_path_builds_elsewhere(
+    store: Store, recipes: Path, fake_go: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"bin{os.pathsep}{os.environ['PATH'].partition(os.pathsep)[2]}")
+    await _build(store, recipes, HELLO)
+    assert store.path("hello").exists()
 
 
 async def test_without_go_and_without_pypi_the_way_out_is_named(

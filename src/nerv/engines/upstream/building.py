@@ -88,7 +88,7 @@ async def build(
 async def _build_all(store: Store, missing: Sequence[Source], recipes: Traversable, report: Report, say: Say) -> None:
     store.build_folder.mkdir(mode=0o700, exist_ok=True)
     remove_tree(temporary(store.build_folder))  # of a build that was killed
-    _check_disk(store)
+    _check_disk(store, missing)
     temporary(store.build_folder).mkdir()
     go = await toolchain.find(store.build_folder / "toolchain", temporary(store.build_folder), say)
     say(f"building {len(missing)} programs with {go} in {store.folder}")
@@ -102,14 +102,21 @@ def temporary(folder: Path) -> Path:
     return folder / "tmp"
 
 
-def _check_disk(store: Store) -> None:
+def _check_disk(store: Store, missing: Sequence[Source]) -> None:
+    wanted = FREE_GIGABYTES * _share(missing)
     free = shutil.disk_usage(store.folder).free
     caches = sum(file.lstat().st_size for file in store.build_folder.rglob("*") if not file.is_dir())
-    if free + caches < FREE_GIGABYTES * _GIGABYTE:
+    if free + caches < wanted * _GIGABYTE:
         raise NervError(
-            f"building takes {FREE_GIGABYTES} GB for a while, {store.folder} has {free / _GIGABYTE:.1f} GB free",
+            f"building takes {wanted:.0f} GB for a while, {store.folder} has {free / _GIGABYTE:.1f} GB free",
             f"free some, set XDG_DATA_HOME to another disk, {_FROM}",
         )
+
+
+def _share(missing: Sequence[Source]) -> float:
+    """Of a whole build: a module takes what another does, by and large, and the toolchain as much as one of them."""
+    of_all, of_these = ({source.module for source in sources} for sources in (SOURCES, missing))
+    return min(1.0, (len(of_these) + 1) / (len(of_all) + 1))
 
 
 async def _build(store: Store, go: Toolchain, source: Source, recipes: Traversable) -> Built:
@@ -170,6 +177,11 @@ def _failure(source: Source, error: ProcessError, store: Store) -> NervError:
         return NervError(
             f"{source.program} was not built: the Go module proxy does not answer ({_last(text)})",
             f"run it again with a network; what is finished is kept, {_FROM}",
+        )
+    if "GOPROXY=off" in text:
+        return NervError(
+            f"{source.program} was not built: no Go module may be fetched (GOPROXY=off)",
+            f"set GOPROXY to a proxy, {_FROM}",
         )
     if "signal: killed" in text:
         return NervError(

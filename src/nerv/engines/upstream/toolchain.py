@@ -56,7 +56,10 @@ async def find(folder: Path, temporary: Path, say: Callable[[str], None]) -> Too
 async def on_path() -> Toolchain | None:
     """The one on PATH, new enough or not; None where there is none."""
     go = shutil.which("go")
-    return Toolchain(Path(go), await _version(Path(go)), "PATH") if go else None
+    if not go:
+        return None
+    path = Path(go).absolute()  # entries of PATH may be relative, and building goes on in other folders
+    return Toolchain(path, await _version(path), "PATH")
 
 
 async def _version(go: Path) -> str:
