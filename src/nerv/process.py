@@ -88,6 +88,8 @@ async def _end(child: asyncio.subprocess.Process) -> None:
         os.killpg(child.pid, signal.SIGKILL)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(child.communicate(), _END_SECONDS)
+    for _ in range(3):
+        await asyncio.sleep(0)  # asyncio closes what belonged to the child some turns after its end
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from tests.support import commands
 from tests.support.commands import BIN, Home, eventually
 
 pytestmark = [pytest.mark.timeout(400)]
+FLUX = os.environ.get("NERV_TEST_FLUX") or shutil.which("flux") or ""
 
 
 @pytest.fixture(scope="module", params=commands.MACHINES)
@@ -116,6 +118,33 @@ def test_helm_lists_four_releases_with_history(home: Home) -> None:
         assert sorted(release["name"] for release in listed) == ["cert-manager", "longhorn", "metallb", "traefik"]
         history = config.history("traefik")
     assert [release["status"] for release in history][-1] == "deployed"
+
+
+@pytest.mark.skipif(not FLUX, reason="needs the flux program (on PATH, or NERV_TEST_FLUX=PATH)")
+def test_the_flux_program_finds_everything_in_order(home: Home) -> None:
+    def flux(*arguments: str) -> str:
+        kubeconfig = str(home.folder / ".nerv" / "kubeconfig")
+        # it asks the world for its newest version, which is no matter of a test
+        done = home.run("env", "HTTPS_PROXY=http://127.0.0.1:9", FLUX, "--kubeconfig", kubeconfig, *arguments)
+        return done.stdout + done.stderr
+
+    said = flux("check")
+    assert re.search(r"Kubernetes 1\.31\.\d+\S* >=1\.", said)
+    for controller in ("source", "kustomize", "helm", "notification"):
+        assert f"✔ {controller}-controller: deployment ready" in said
+    assert "✔ all checks passed" in said
+    # suspended, revision, ready, message
+    assert re.search(r"kustomization/apps-config\s+main@sha1:\w+\s+False\s+True\s+Applied revision", flux("get", "all"))
+    head = home.git("rev-parse", "HEAD").strip()
+    assert f"✔ fetched revision main@sha1:{head}" in flux("reconcile", "source", "git", "flux-system")
+    assert f"✔ applied revision main@sha1:{head}" in flux("reconcile", "kustomization", "apps-config")
+    assert "✔ applied revision" in flux("reconcile", "helmrelease", "-n", "traefik-system", "traefik", "--force")
+    assert "HelmRelease/traefik-system/traefik" in flux("tree", "kustomization", "apps")
+    traced = flux("trace", "-n", "traefik-system", "deployment", "traefik")
+    assert re.search(r"HelmRelease:\s+traefik\n", traced)
+    assert re.search(r"Kustomization:\s+apps\n", traced)
+    assert "✔ kustomization suspended" in flux("suspend", "kustomization", "apps-config")
+    assert "✔ Kustomization reconciliation completed" in flux("resume", "kustomization", "apps-config")
 
 
 @pytest.mark.parametrize("name", ["traefik", "longhorn", "flux"])

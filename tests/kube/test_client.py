@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -11,6 +14,9 @@ import pytest
 from tests.support.apiserver import authority, kubeconfig, running, serving
 
 from nerv.errors import NervError
+from nerv.http import tls
+from nerv.http.messages import Request, Response
+from nerv.http.server import listen
 from nerv.kube import errors
 from nerv.kube.client import Client
 from nerv.kube.resources import CONFIG_MAPS
@@ -112,3 +118,41 @@ def test_kubeconfig_with_a_hole(tmp_path: Path, text: str, message: str) -> None
 def test_missing_kubeconfig(tmp_path: Path) -> None:
     with pytest.raises(NervError, match="No such file"):
         Access.from_kubeconfig(tmp_path / "none")
+
+
+@pytest.mark.parametrize("moment", ["handshake", "answer"])
+async def test_a_request_that_is_cancelled_leaves_no_connection(moment: str) -> None:
+    begun = threading.Event()
+
+    async def never(request: Request) -> Response:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        begun.set()
+        await reader.read()
+        writer.close()
+
+    async def ask(port: int) -> None:
+        transport = TlsTransport(Access(f"https://127.0.0.1:{port}", authority().certificate))
+        asking = asyncio.ensure_future(transport.request("GET", "/version", {}, b""))
+        await asyncio.to_thread(begun.wait)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        await transport.close()
+
+    def left(port: int) -> list[str]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            asyncio.run(ask(port))
+            gc.collect()
+        return [str(warning.message) for warning in caught]
+
+    if moment == "answer":
+        server = await listen(never, ssl=tls.server_context(serving().certificate, serving().key))
+        assert await asyncio.to_thread(left, server.port) == []
+        await server.close()
+    else:
+        async with await asyncio.start_server(accepted, "127.0.0.1") as silent:
+            assert await asyncio.to_thread(left, silent.sockets[0].getsockname()[1]) == []

@@ -26,7 +26,10 @@ from nerv.kube.client import RawResponse
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _CONNECT_SECONDS = 10.0
-_ANSWER_SECONDS = 60.0
+_IN_TIME = aiohttp.ClientTimeout(total=60.0, sock_connect=_CONNECT_SECONDS)
+_ENDLESS = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
+_CLOSE_SECONDS = 0.5
+"""How long an exchange that nobody waits for any more may take to come to an end of its own."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ class TlsTransport:
         self._access = access
         self._base = access.server.rstrip("/")
         self._session: aiohttp.ClientSession | None = None
+        self._openings: set[asyncio.Task[aiohttp.ClientResponse]] = set()
 
     @classmethod
     def from_kubeconfig(cls, path: Path, context: str | None = None) -> TlsTransport:
@@ -140,7 +144,7 @@ class TlsTransport:
         # None and not b"": a content type without content makes a real API server refuse discovery with 406
         data = body or None
         try:
-            async with self._open().request(method, self._base + path, headers=self._signed(headers), data=data) as got:
+            async with await self._begin(method, path, headers, data, _IN_TIME) as got:
                 # a header that is sent several times (Warning) is one list
                 lowered = {name.lower(): ", ".join(got.headers.getall(name)) for name in got.headers}
                 return RawResponse(got.status, lowered, await got.read())
@@ -149,9 +153,8 @@ class TlsTransport:
 
     async def stream(self, path: str, headers: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
         """The lines of a watch or a log. Raises errors.ApiError."""
-        endless = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
         try:
-            async with self._open().get(self._base + path, headers=self._signed(headers), timeout=endless) as got:
+            async with await self._begin("GET", path, headers, None, _ENDLESS) as got:
                 if got.status >= 400:
                     raise _failure(got.status, await got.read())
                 try:
@@ -159,14 +162,40 @@ class TlsTransport:
                         async for line in lines:
                             yield line
                 finally:
-                    # an endless answer that is not wanted any more: nobody waits for a farewell over TLS
-                    if got.connection and got.connection.transport:
-                        got.connection.transport.abort()
+                    _abort(got)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unreachable(error) from None
 
+    async def _begin(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        data: bytes | None,
+        timeout: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        """The head of an answer. When this is cancelled the exchange goes on to its head, and is cut off there.
+
+        aiohttp takes leave over TLS of what is cancelled, and nobody can wait for that: it would outlive the loop.
+        """
+        url = self._base + path
+        exchange = self._open().request(method, url, headers=self._signed(headers), data=data, timeout=timeout)
+        opening = asyncio.ensure_future(exchange)
+        self._openings.add(opening)
+        opening.add_done_callback(self._openings.discard)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_drop)
+            raise
+
     async def close(self) -> None:
         """Close the connections."""
+        if self._openings:
+            _, late = await asyncio.wait(self._openings, timeout=_CLOSE_SECONDS)
+            for opening in late:
+                opening.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         if self._session:
             await self._session.close()
             self._session = None
@@ -179,10 +208,9 @@ class TlsTransport:
             context: ssl.SSLContext | bool = True
             if access.server.startswith("https"):
                 context = tls.client_context(access.ca_pem, access.certificate_pem, access.key_pem)
-            timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS, sock_connect=_CONNECT_SECONDS)
             # trust_env stays off: a proxy of the environment must not see the cluster's traffic
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=context, limit=0), timeout=timeout, auto_decompress=True
+                connector=aiohttp.TCPConnector(ssl=context, limit=0), auto_decompress=True
             )
         return self._session
 
@@ -193,6 +221,19 @@ class TlsTransport:
 
     def _unreachable(self, error: Exception) -> errors.Unreachable:
         return errors.Unreachable(f"the API server {self._base} does not answer: {_why(error)}")
+
+
+def _drop(opening: asyncio.Task[aiohttp.ClientResponse]) -> None:
+    """Nobody waits for the answer any more."""
+    if not opening.cancelled() and opening.exception() is None:
+        _abort(opening.result())
+        opening.result().close()
+
+
+def _abort(answer: aiohttp.ClientResponse) -> None:
+    """End an answer that is not wanted any more: nobody waits for a farewell over TLS."""
+    if answer.connection and answer.connection.transport:
+        answer.connection.transport.abort()
 
 
 def _why(error: Exception) -> str:
