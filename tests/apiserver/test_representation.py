@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from tests.support.apiserver import kubeconfig, running, serving
 
+from nerv.apiserver.identity import ADMIN
 from nerv.kube import errors
 from nerv.kube.client import Client
 from nerv.kube.resources import CONFIG_MAPS, EVENTS, EVENTS_V1, SECRETS
+from nerv.kube.tls import TlsTransport
 
 _AGGREGATED = (
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
@@ -94,6 +98,32 @@ async def test_pages_hold_everything_once(client: Client) -> None:
             break
         assert page["metadata"]["remainingItemCount"] == 5 - len(names)
     assert names == [f"c{number}" for number in range(5)]
+
+
+async def test_a_large_list_is_compressed_from_its_second_reader_on(tmp_path: Path) -> None:
+    path = "/api/v1/namespaces/default/configmaps"
+
+    async with running(tmp_path, serving=serving()) as server:
+        transport = TlsTransport.from_kubeconfig(kubeconfig(server, tmp_path))
+        client = server.direct(ADMIN)
+        for number in range(40):
+            meta = {"name": f"c{number}", "namespace": "default"}
+            await client.create(CONFIG_MAPS, {"metadata": meta, "data": {"n": "x" * 4096}})
+
+        async def read(accepted: str) -> tuple[str, list[dict[str, Any]]]:
+            answer = await transport.request("GET", path, {"accept-encoding": accepted}, b"")
+            items = orjson.loads(answer.body)["items"]
+            return answer.headers.get("content-encoding", ""), [item["data"] for item in items]
+
+        encoding, first = await read("gzip")
+        assert (encoding, len(first)) == ("", 40)
+        assert await read("gzip") == ("gzip", first)
+        assert await read("gzip") == ("gzip", first)
+        assert await read("identity") == ("", first)
+        await client.patch(CONFIG_MAPS, "c0", "default", {"data": {"n": "other"}})
+        changed = [{"n": "other"}, *first[1:]]
+        assert [await read("gzip"), await read("gzip")] == [("", changed), ("gzip", changed)]
+        await transport.close()
 
 
 async def test_continue_token_of_nobody(client: Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import gzip
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,6 +21,9 @@ from nerv.kube import errors, fields, selectors
 
 _KEPT_LIMITS = (0, 500)
 """Whole lists, and the pages that kubectl and client-go ask for; other limits would fill the memory one by one."""
+_COMPRESSED_FROM = 128 << 10
+"""As kube-apiserver (APIResponseCompression); Go's clients ask for it always."""
+_GZIP = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
 _MATCHES = ("Exact", "NotOlderThan", "")
 
 
@@ -84,8 +88,18 @@ def list_objects(context: Context, served: Served, call: Call) -> Response:
         body = cache.get(place)
         if body is None:
             body = cache[place] = _page(store, served, chosen, shape, limit, "")
+        elif len(body) > _COMPRESSED_FROM and "gzip" in call.request.headers.get("accept-encoding", ""):
+            # from its second reader on: a list that changes between any two is not worth the time
+            return Response(200, _compressed(cache, (*place, "gzip"), body), shape.content_type, _GZIP)
         return Response(200, body, shape.content_type)
     return Response(200, _page(store, served, chosen, shape, limit, token), shape.content_type)
+
+
+def _compressed(cache: dict[object, bytes], place: object, body: bytes) -> bytes:
+    found = cache.get(place)
+    if found is None:
+        found = cache[place] = gzip.compress(body, 1, mtime=0)
+    return found
 
 
 class _Token(NamedTuple):
