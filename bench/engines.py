@@ -23,6 +23,8 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import uvloop
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
@@ -283,7 +285,8 @@ def main() -> None:
     if asked.only != "platform":
         if not shutil.which("wrk"):
             sys.exit("wrk is not installed (Debian: apt-get install wrk)")
-        ours, theirs = (asyncio.run(api(engine, asked.seconds)) for engine in (EMBEDDED, UPSTREAM))
+        # the loop of `nerv up`, in which the embedded API server answers
+        ours, theirs = (uvloop.run(api(engine, asked.seconds)) for engine in (EMBEDDED, UPSTREAM))
         for name, goal in _RATES.items():
             _show(name, ours[name], theirs[name], ours[name] / theirs[name], goal)
     if asked.only != "api":
