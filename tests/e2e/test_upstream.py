@@ -11,6 +11,8 @@ import pytest
 from tests.support import commands
 from tests.support.commands import Home, eventually
 
+from nerv.engines.upstream import catalog
+
 pytestmark = [pytest.mark.timeout(600), commands.NEEDS_UPSTREAM]
 ASLEEP_SECONDS = 65
 """The node life-cycle controller gives up a node after 40 s."""
@@ -62,6 +64,12 @@ def test_status_names_the_versions_that_differ(home: Home) -> None:
     status = home.status()
     assert status["engine"] == "upstream"
     assert "source-controller v1.7.0 for v1.6.0" in status["other_versions"]
+    told = {each["name"]: (each["version"], each["differs"]) for each in status["programs"]}
+    assert told.keys() == set(catalog.PROGRAMS)
+    assert f"Server Version: {told['kube-apiserver'][0]}" in home.kubectl("version")
+    assert told["kube-apiserver"] == (catalog.KUBERNETES, False)
+    assert told["source-controller"] == ("v1.7.0", True)
+    assert f"Programs        etcd {catalog.ETCD}, kube-apiserver {catalog.KUBERNETES}" in home.nerv("status").stdout
     assert "upstream" in home.nerv("list").stdout
     assert "source-controller" in home.nerv("engine", "versions").stdout
 

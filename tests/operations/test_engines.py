@@ -92,7 +92,20 @@ def test_versions_that_are_not_the_pinned_ones_are_told(platform: PlatformFolder
     assert (rows["source-controller"].pinned, rows["source-controller"].differs) == ("v1.6.0", True)
     assert not rows["kustomize-controller"].differs
     assert (rows["kube-apiserver"].pinned, rows["kube-apiserver"].differs) == ("v1.31", False)
-    assert (rows["etcd"].pinned, rows["etcd"].differs) == ("", False)
+    assert (rows["etcd"].pinned, rows["etcd"].differs) == (catalog.ETCD, False)
+
+
+def test_the_status_of_a_platform_is_told_every_program(platform: PlatformFolder) -> None:
+    _build(*catalog.PROGRAMS)
+    into = store.default()
+    own = into.folder / "made"
+    own.write_text("of Debian")
+    into.add("etcd", own, version="v3.4.23", origin="/usr/bin/etcd", toolchain="", seconds=0)  # as `--from` does
+    told = engines.programs("upstream")
+    assert [program.name for program in told] == list(catalog.PROGRAMS)
+    assert [program.name for program in told if program.differs] == ["etcd", "source-controller", "helm-controller"]
+    assert (told[0].version, told[0].pinned) == ("v3.4.23", catalog.ETCD)
+    assert engines.programs("embedded") == ()
 
 
 def test_removing_frees_what_was_built(

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from nerv.cli import live
 from nerv.cli.status import page, summary
-from nerv.operations.status import Status, platform_name, short_revision
+from nerv.operations.status import Program, Status, platform_name, short_revision
 
 
 def _flux(kind: str, name: str, ready: str, message: str = "", **more: Any) -> dict[str, Any]:
@@ -145,6 +145,19 @@ def test_programs_of_another_version_than_their_image_are_named() -> None:
     with (shown := StringIO()):
         Console(file=shown, width=200).print(page(status))
         assert "Other versions  source-controller v1.7.0 for v1.6.0" in shown.getvalue()
+
+
+def test_programs_of_the_engine_are_named_and_marked_where_they_are_not_the_pinned_ones() -> None:
+    assert "Programs" not in _text(page(_status()))
+    programs = (Program("etcd", "v3.4.23", "v3.5.16", True), Program("kube-apiserver", "v1.31.4", "v1.31", False))
+    status = replace(_status(), programs=programs)
+    assert "Programs        etcd v3.4.23 (pinned: v3.5.16), kube-apiserver v1.31.4\n" in _text(page(status))
+    assert status.to_dict()["programs"][0] == {
+        "name": "etcd",
+        "version": "v3.4.23",
+        "pinned": "v3.5.16",
+        "differs": True,
+    }
 
 
 def test_the_page_for_people() -> None:

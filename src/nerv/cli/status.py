@@ -15,7 +15,7 @@ from nerv.cli import output
 from nerv.cli.output import Format
 from nerv.cli.target import Kubeconfig, KubeContext, Output, chosen
 from nerv.operations import session
-from nerv.operations.status import Item, PodItem, Status, short_revision
+from nerv.operations.status import Item, PodItem, Program, Status, short_revision
 
 _MARK = {"True": ("●", "green"), "False": ("✗", "red"), "Unknown": ("○", "yellow")}
 
@@ -61,6 +61,8 @@ def page(found: Status, *, wide: bool = False) -> RenderableType:
         )
     parts += [Text(f"{label:<15} {line}") for label, line in zip(_labels("Network"), found.network, strict=False)]
     parts += [Text(f"{label:<15} {line}") for label, line in zip(_labels("Offline"), found.offline, strict=False)]
+    if found.programs:
+        parts.append(Text(f"Programs        {', '.join(_program(each) for each in found.programs)}"))
     if found.other_versions:
         parts.append(Text(f"Other versions  {', '.join(found.other_versions)} (`nerv engine versions`)"))
     if wide and found.pods:
@@ -72,6 +74,10 @@ def page(found: Status, *, wide: bool = False) -> RenderableType:
     if waiting:
         parts += [Text(""), Text("Waiting for:", style="bold"), *(Text(f"  {line}") for line in waiting)]
     return Group(*parts)
+
+
+def _program(program: Program) -> str:
+    return f"{program.name} {program.version}{f' (pinned: {program.pinned})' if program.differs else ''}"
 
 
 def _labels(first: str) -> Iterator[str]:

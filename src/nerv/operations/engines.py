@@ -11,15 +11,18 @@ from nerv.engines.protocol import Engine
 from nerv.engines.upstream import building, catalog, store, taking
 from nerv.engines.upstream.building import Report
 from nerv.engines.upstream.engine import UpstreamEngine
-from nerv.engines.upstream.store import Store
+from nerv.engines.upstream.store import Built, Store
 from nerv.errors import NervError
 from nerv.operations import folder as folders
 from nerv.operations.folder import PlatformFolder
+from nerv.operations.status import Program
 from nerv.platform import versions
 
 EMBEDDED, UPSTREAM = EmbeddedEngine.name, UpstreamEngine.name
 NAMES = (EMBEDDED, UPSTREAM)
 REPAIR = store.REPAIR
+_PINS = {**versions.FLUX_COMPONENTS, "etcd": catalog.ETCD}
+"""Of the other programs the minor of Kubernetes."""
 
 
 @dataclass(frozen=True)
@@ -102,17 +105,14 @@ def program_versions() -> list[ProgramVersion]:
     rows = [ProgramVersion(EMBEDDED, name, own[name], "", False, "NERV", "", "", damaged=False) for name in own]
     damaged = store.default().damaged()
     for built in store.default().read().values():
-        pinned = versions.FLUX_COMPONENTS.get(built.program, "")
-        if built.program.startswith("kube-"):
-            pinned = versions.KUBERNETES
-        differs = bool(pinned) and built.version != pinned and not built.version.startswith(f"{pinned}.")
+        told = _program(built)
         rows.append(
             ProgramVersion(
                 UPSTREAM,
-                built.program,
-                built.version,
-                pinned,
-                differs,
+                told.name,
+                told.version,
+                told.pinned,
+                told.differs,
                 built.origin,
                 built.sha256,
                 built.toolchain,
@@ -120,6 +120,20 @@ def program_versions() -> list[ProgramVersion]:
             )
         )
     return rows
+
+
+def programs(name: str) -> tuple[Program, ...]:
+    """The programs of an engine as its manifest names them, without a look at their bytes; none of the embedded one.
+
+    Raises NervError for a damaged manifest.
+    """
+    return tuple(_program(built) for built in store.default().read().values()) if name == UPSTREAM else ()
+
+
+def _program(built: Built) -> Program:
+    pinned = _PINS.get(built.program, versions.KUBERNETES)
+    differs = built.version != pinned and not built.version.startswith(f"{pinned}.")
+    return Program(built.program, built.version, pinned, differs)
 
 
 async def build(name: str, given: Path | None, report: Report, say: building.Say) -> Store:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from nerv.kube.client import Client
 from nerv.kube.tls import TlsTransport
-from nerv.operations import collect, networking, offline
+from nerv.operations import collect, engines, networking, offline
 from nerv.operations.collect import Published
 from nerv.operations.status import Status
 from nerv.operations.target import Target
@@ -36,7 +36,12 @@ async def status_by(client: Client, target: Target) -> Status:
     if not target.folder or not target.engine:
         return found
     record = networking.read(target.folder)
-    return replace(found, network=record.lines() if record else (), offline=offline.read(target.folder))
+    return replace(
+        found,
+        network=record.lines() if record else (),
+        offline=offline.read(target.folder),
+        programs=engines.programs(target.engine),
+    )
 
 
 def published(target: Target) -> Published:

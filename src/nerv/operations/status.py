@@ -143,6 +143,16 @@ class Dashboard:
 
 
 @dataclass(frozen=True)
+class Program:
+    """A program of the engine. `pinned` is what the repository asks for; `differs`, whether this is another version."""
+
+    name: str
+    version: str
+    pinned: str
+    differs: bool
+
+
+@dataclass(frozen=True)
 class Status:
     """A platform at one moment."""
 
@@ -160,6 +170,8 @@ class Status:
     """charts in use that are NERV's stand-ins, as name-version"""
     other_versions: tuple[str, ...] = ()
     """programs that run in another version than the image that they stand for"""
+    programs: tuple[Program, ...] = ()
+    """what provides the API and is Flux, where those are programs of their own (engine upstream)"""
     server: str = ""
     """URL of the API server, where the status was read from another process"""
     version: str = ""
