@@ -39,9 +39,11 @@ def fidelity(
 
 
 async def _measure(settings: Context, *, flux: bool) -> list[Measured]:
+    platform = settings.platform() if flux else None
+    if platform:
+        measuring.require_embedded(platform)
     measured = [await measuring.api()]
-    if flux:
-        platform = settings.platform()
+    if platform:
         async with session.connect(Target(platform.kubeconfig)) as client:
             measured.append(await measuring.flux_of(platform, client))
     return measured

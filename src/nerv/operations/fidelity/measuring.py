@@ -36,14 +36,15 @@ async def api() -> Measured:
     return Measured(recording, report.compare(cases.api(), recording, answers))
 
 
-async def flux_of(platform: PlatformFolder, client: Client) -> Measured:
-    """Flux, on a platform that runs on the embedded engine; adds a commit with the folder parity/ to its repository.
-
-    Raises NervError where the platform runs on another engine.
-    """
+def require_embedded(platform: PlatformFolder) -> None:
+    """Raise NervError where the platform does not run, or on another engine."""
     running = next((found for found in folders.running_platforms() if found.folder == platform), None)
     if running is None or running.engine != engines.EMBEDDED:
         raise NervError(f"{platform.root} does not run on the embedded engine", "`nerv up --engine embedded` does")
+
+
+async def flux_of(platform: PlatformFolder, client: Client) -> Measured:
+    """Flux, on a platform that runs on the embedded engine; adds a commit with the folder parity/ to its repository."""
     url = definition.load(platform.definition).spec.repository.url
     recording = recordings.load(recordings.FLUX)
     answers = await flux.play_all(client, platform.root, url)
