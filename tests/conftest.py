@@ -21,10 +21,9 @@ _NOT_BUILT = pytest.mark.skip(
 )
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Longest first; what needs the programs of the upstream engine is left out where they are not built."""
-    tests = config.rootpath / "tests"
-    items.sort(key=lambda item: item.path.relative_to(tests).parts[0] not in _LONGEST)
+    items.sort(key=lambda item: item.path.parent.name not in _LONGEST)
     if store.default().missing():
         for item in items:
             if item.get_closest_marker("upstream"):

@@ -15,7 +15,7 @@ from tests.support.apiserver import authority, kubeconfig, running, serving
 
 from nerv.errors import NervError
 from nerv.http import tls
-from nerv.http.messages import Request, Response
+from nerv.http.messages import Chunk, Request, Stream, StreamWriter
 from nerv.http.server import listen
 from nerv.kube import errors
 from nerv.kube.client import Client
@@ -120,14 +120,19 @@ def test_missing_kubeconfig(tmp_path: Path) -> None:
         Access.from_kubeconfig(tmp_path / "none")
 
 
-@pytest.mark.parametrize("moment", ["handshake", "answer"])
+@pytest.mark.parametrize("moment", ["handshake", "answer", "body"])
 async def test_a_request_that_is_cancelled_leaves_no_connection(moment: str) -> None:
     begun = threading.Event()
 
-    async def never(request: Request) -> Response:
-        begun.set()
-        await asyncio.Event().wait()
-        raise AssertionError
+    async def never(request: Request) -> Stream:
+        if moment == "answer":
+            begun.set()
+            await asyncio.Event().wait()
+        return Stream(start)
+
+    def start(writer: StreamWriter) -> None:
+        writer.write(Chunk(b"{"))
+        asyncio.get_running_loop().call_soon(begun.set)
 
     async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         begun.set()
@@ -137,7 +142,9 @@ async def test_a_request_that_is_cancelled_leaves_no_connection(moment: str) -> 
     async def ask(port: int) -> None:
         transport = TlsTransport(Access(f"https://127.0.0.1:{port}", authority().certificate))
         asking = asyncio.ensure_future(transport.request("GET", "/version", {}, b""))
-        await asyncio.to_thread(begun.wait)
+        assert await asyncio.to_thread(begun.wait, 30), "the server was not asked"
+        for _ in range(20):
+            await asyncio.sleep(0)  # what has been sent is there: let it be read
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         await transport.close()
@@ -149,7 +156,7 @@ async def test_a_request_that_is_cancelled_leaves_no_connection(moment: str) -> 
             gc.collect()
         return [str(warning.message) for warning in caught]
 
-    if moment == "answer":
+    if moment != "handshake":
         server = await listen(never, ssl=tls.server_context(serving().certificate, serving().key))
         assert await asyncio.to_thread(left, server.port) == []
         await server.close()
