@@ -172,6 +172,14 @@ async def _pid(children: Children, name: str, other_than: int = 0) -> int:
     return children.pids[name]
 
 
+def _complaint(children: Children) -> NervError | None:
+    try:
+        children.check()
+    except NervError as error:
+        return error
+    return None
+
+
 async def test_a_program_that_is_killed_is_started_again(tmp_path: Path) -> None:
     children = Children()
     children.start(Program("sleeper", _python("import time; time.sleep(600)"), tmp_path / "logs" / "a.log", {}))
@@ -188,11 +196,10 @@ async def test_a_program_that_cannot_start_is_named_with_what_it_said(tmp_path: 
     children = Children()
     log = tmp_path / "logs" / "broken.log"
     children.start(Program("broken", _python("import sys; sys.exit('no such flag: --nonsense')"), log, {}))
-    await eventually(lambda: log.exists() and log.read_text().count("nonsense") == 3, "three ends")
-    await eventually(lambda: not children.pids, "the third to be noticed")
-    with pytest.raises(NervError, match="broken does not start: no such flag: --nonsense") as caught:
-        children.check()
-    assert str(log) in caught.value.hint
+    said = await eventually(lambda: _complaint(children), "three ends")
+    assert said.message == "broken does not start: no such flag: --nonsense"
+    assert log.read_text().count("nonsense") == 3
+    assert str(log) in said.hint
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     await children.stop()
 
@@ -203,15 +210,8 @@ async def test_a_program_that_the_kernel_refuses_is_named_with_the_reason(tmp_pa
     program.write_bytes(b"\x7fELF")
     program.chmod(0o755)
     children.start(Program("foreign", [str(program)], tmp_path / "foreign.log", {}))
-
-    def refused() -> bool:
-        try:
-            children.check()
-        except NervError as error:
-            return error.message == f"foreign does not start: `{program}` cannot be started: Exec format error"
-        return False
-
-    await eventually(refused, "the third refusal")
+    said = await eventually(lambda: _complaint(children), "the third refusal")
+    assert said.message == f"foreign does not start: `{program}` cannot be started: Exec format error"
     await children.stop()
 
 
