@@ -17,6 +17,5 @@ def main() -> None:
         return
     from nerv.cli import boundary
 
-    received = boundary.end_orderly()
-    code = boundary.run(sys.argv[1:])
-    sys.exit(128 + received[0] if received else code)
+    ending = boundary.end_orderly()
+    sys.exit(ending.exit_code(boundary.run(sys.argv[1:])))

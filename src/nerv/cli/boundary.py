@@ -11,9 +11,10 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -59,23 +60,44 @@ VERBS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def end_orderly() -> list[int]:
-    """Have SIGTERM and SIGHUP end whatever verb runs as Ctrl-C does: no child, lock or file is left behind.
+@dataclass
+class Ending:
+    """What SIGTERM and SIGHUP do to the verb that runs: they end it as Ctrl-C does."""
 
-    Returns the list that the signal which came will stand in. A second one ends the process at once; what is ignored
-    (nohup) stays so.
-    """
-    received: list[int] = []
+    received: int = 0
+    """The signal that came first; 0 while none has."""
 
-    def end(number: int, frame: FrameType | None) -> NoReturn:
-        received.append(number)
+    def exit_code(self, otherwise: int) -> int:
+        """128 + the signal that came, else what the verb ended with."""
+        return 128 + self.received if self.received else otherwise
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """The first one interrupts; from then on it ends the process at once, and the other one does nothing.
+
+        systemd (SendSIGHUP=) and a terminal that closes send both: the second must not break into the clean-up.
+        It stays handled, for Python complains of a signal that is ignored between its coming and its turn.
+        """
+        if self.received:
+            return
+        self.received = number
         signal.signal(number, signal.SIG_DFL)
-        raise KeyboardInterrupt
+        # under asyncio that is its own, which cancels the main task; raising here would end whatever task runs just now
+        interrupt = signal.getsignal(signal.SIGINT)
+        if not callable(interrupt):
+            raise KeyboardInterrupt
+        interrupt(signal.SIGINT, frame)
 
+
+def end_orderly() -> Ending:
+    """Have SIGTERM and SIGHUP end whatever verb runs in good order: no child, lock or file is left behind.
+
+    What is ignored (nohup) stays so.
+    """
+    ending = Ending()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, end)
-    return received
+            signal.signal(number, ending.handle)
+    return ending
 
 
 def build(arguments: Sequence[str]) -> typer.Typer:
