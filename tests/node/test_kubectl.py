@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
 from tests.support.apiserver import kubeconfig
 from tests.support.nodes import (
     DRIVERS,
+    PATIENCE,
     World,
     cluster,
     eventually,
@@ -46,8 +47,10 @@ def command(world: World, *arguments: str) -> list[str]:
     ]
 
 
-async def kubectl(world: World, *arguments: str, input: bytes = b"", check: bool = True) -> process.Completed:
-    return await process.run(command(world, *arguments), input=input, timeout=30, check=check)
+async def kubectl(
+    world: World, *arguments: str, input: bytes = b"", check: bool = True, env: Mapping[str, str] | None = None
+) -> process.Completed:
+    return await process.run(command(world, *arguments), input=input, timeout=30, check=check, env=env)
 
 
 async def test_logs_and_exec(world: World) -> None:
@@ -62,12 +65,59 @@ async def test_logs_and_exec(world: World) -> None:
     assert (done.stdout, done.code) == ("typed", 7)
 
 
+TRANSPORTS = pytest.mark.parametrize(
+    "transport",
+    [
+        pytest.param({}, id="websocket"),
+        pytest.param({"KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false"}, id="spdy"),
+    ],
+)
+"""What kubectl has spoken since 1.31, and before."""
+
+
+@TRANSPORTS
+async def test_attach_types_to_the_containers_own_program(world: World, transport: dict[str, str]) -> None:
+    script = 'while read x; do echo "got $x"; echo "bad $x" >&2; done; echo closed; exit 4'
+    container = {"stdin": True, "stdinOnce": True}
+    await world.create(PODS, pod("main", "sh", "-c", script, container=container, restartPolicy="Never"))
+    await world.wait(PODS, "main", is_ready)
+    done = await kubectl(world, "attach", "-i", "main", input=b"hello\n", env=transport)
+    assert done.stdout == "got hello\nclosed\n"
+    assert "bad hello\n" in done.stderr
+    ended = await world.wait(PODS, "main", lambda obj: obj["status"]["phase"] == "Failed")
+    assert ended["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 4
+
+
+@TRANSPORTS
+async def test_attach_shows_what_is_printed_and_leaves_the_program_alone(
+    world: World, transport: dict[str, str]
+) -> None:
+    await world.create(PODS, pod("main", "sh", "-c", "while sleep 0.1; do echo tick; done"))
+    found = await world.wait(PODS, "main", is_ready)
+    child = await process.start(command(world, "attach", "main"), env=transport, stdout=asyncio.subprocess.PIPE)
+    assert child.handle.stdout is not None
+    try:
+        lines = [await asyncio.wait_for(child.handle.stdout.readline(), PATIENCE) for _ in range(2)]
+    finally:
+        await child.stop()
+    assert lines == [b"tick\n", b"tick\n"]
+    seen = (await kubectl(world, "logs", "main")).stdout.count("tick")
+
+    async def more() -> bool:
+        return (await kubectl(world, "logs", "main")).stdout.count("tick") > seen
+
+    await eventually(more, "more output of a program that nobody watches")
+    now = await world.client.get(PODS, "main", "default")
+    assert now["status"]["containerStatuses"] == found["status"]["containerStatuses"]
+
+
 async def test_exec_into_a_simulated_pod_is_refused_with_the_reason(world: World) -> None:
     await world.create(PODS, pod("pretend", "example/unknown"))
     await world.wait(PODS, "pretend", is_ready)
-    done = await kubectl(world, "exec", "pretend", "--", "ls", check=False)
-    assert done.code == 1
-    assert "is simulated by NERV: no program runs in it" in done.stderr
+    for arguments in (("exec", "pretend", "--", "ls"), ("attach", "pretend")):
+        done = await kubectl(world, *arguments, check=False)
+        assert done.code == 1
+        assert "is simulated by NERV: no program runs in it" in done.stderr
     assert "is simulated on this machine" in (await kubectl(world, "logs", "pretend")).stdout
 
 

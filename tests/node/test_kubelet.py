@@ -1,14 +1,17 @@
-"""The kubelet API: who may ask, logs, exec, port-forward, numbers."""
+"""The kubelet API: who may ask, logs, exec, attach, port-forward, numbers."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.nodes import (
     DRIVERS,
+    PATIENCE,
     WebSocketClient,
     World,
     cluster,
@@ -95,6 +98,80 @@ async def test_exec_has_a_terminal_of_the_size_asked_for(world: World) -> None:
     assert json.loads(found[3])["status"] == "Success"
 
 
+_READER = 'while read x; do case $x in end) exit 3;; esac; echo "got $x"; echo "bad $x" >&2; done; echo closed'
+
+
+async def _attached(world: World, name: str, protocol: str = "v5.channel.k8s.io", **container: Any) -> WebSocketClient:
+    """A client of a pod that reads lines; the pod is made where it is not there."""
+    if container:
+        await world.create(PODS, pod(name, "sh", "-c", _READER, container=container))
+        await world.wait(PODS, name, is_ready)
+    return await WebSocketClient.open(world, f"/attach/default/{name}/main?input=1&output=1&error=1", protocol)
+
+
+async def _said(socket: WebSocketClient, first: bytes, second: bytes) -> None:
+    """Wait until the program has printed the one to its output and the other to its error output."""
+    found = {1: b"", 2: b""}
+    async with asyncio.timeout(PATIENCE):
+        async for message in socket.messages():
+            found[message[0]] += message[1:]
+            if (found[1], found[2]) == (first, second):
+                return
+    raise AssertionError(f"closed after {found}")
+
+
+@pytest.mark.parametrize("protocol", ["v5.channel.k8s.io", "v4.channel.k8s.io"])
+async def test_attach_joins_the_containers_own_program_which_reads_on_for_the_next(world: World, protocol: str) -> None:
+    socket = await _attached(world, "reader", protocol, stdin=True)
+    socket.send(b"\x00hello\n")
+    await _said(socket, b"got hello\n", b"bad hello\n")
+    if protocol.startswith("v5"):
+        socket.send(b"\xff\x00")
+    socket.writer.close()
+
+    second = await _attached(world, "reader", protocol)
+    second.send(b"\x00again\n")
+    await _said(second, b"got again\n", b"bad again\n")
+    second.send(b"\x00end\n")
+    found = await second.channels()
+    assert list(found) == [3]
+    assert json.loads(found[3])["status"] == "Success"  # of the session; the exit code is the pod's to say
+    ended = await world.wait(PODS, "reader", lambda obj: obj["status"]["containerStatuses"][0].get("lastState"))
+    assert ended["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 3
+
+
+async def test_a_program_that_reads_once_reads_to_the_end_of_the_first_client(world: World) -> None:
+    socket = await _attached(world, "once", stdin=True, stdinOnce=True)
+    socket.send(b"\x00hello\n")
+    socket.send(b"\xff\x00")
+    found = await socket.channels()
+    assert (found[1], found[2]) == (b"got hello\nclosed\n", b"bad hello\n")
+
+
+async def test_attach_with_a_terminal_has_one_stream_for_all_that_is_printed(world: World) -> None:
+    await _attached(world, "reader", stdin=True)
+    path = "/attach/default/reader/main?input=1&output=1&tty=1"
+    socket = await WebSocketClient.open(world, path, "v5.channel.k8s.io")
+    socket.send(b'\x04{"Width":123,"Height":45}')
+    socket.send(b"\x00hello\n")
+    socket.send(b"\x00end\n")
+    found = await socket.channels()
+    assert sorted(found) == [1, 3]
+    assert sorted(found[1].splitlines()) == [b"bad hello", b"got hello"]
+
+
+async def test_a_client_that_goes_away_takes_nothing_from_the_log(world: World) -> None:
+    socket = await _attached(world, "reader", stdin=True)
+    socket.send(b"\x00hello\n")
+    await _said(socket, b"got hello\n", b"bad hello\n")
+    socket.writer.close()
+    second = await _attached(world, "reader")
+    second.send(b"\x00more\n")
+    await _said(second, b"got more\n", b"bad more\n")
+    text = (await kubelet_get(world, "/containerLogs/default/reader/main"))[1]
+    assert sorted(text.splitlines()) == ["bad hello", "bad more", "got hello", "got more"]
+
+
 async def test_a_program_that_is_not_there_is_an_error_in_the_status(world: World) -> None:
     await _running(world, "exec sleep 1000")
     socket = await WebSocketClient.open(world, "/exec/default/main/main?command=nowhere&output=1", "v5.channel.k8s.io")
@@ -107,11 +184,12 @@ async def test_simulated_containers_say_so(world: World) -> None:
     await world.create(PODS, pod("pretend", "example/unknown:v1"))
     await world.wait(PODS, "pretend", is_ready)
     assert "is simulated on this machine" in (await kubelet_get(world, "/containerLogs/default/pretend/main"))[1]
-    code, text = await kubelet_get(world, "/exec/default/pretend/main?command=ls")
-    assert code == 400
-    assert json.loads(text)["message"] == (
-        'container "main" in pod "pretend" is simulated by NERV: no program runs in it'
-    )
+    for path in ("/exec/default/pretend/main?command=ls", "/attach/default/pretend/main?output=1"):
+        code, text = await kubelet_get(world, path)
+        assert code == 400
+        assert json.loads(text)["message"] == (
+            'container "main" in pod "pretend" is simulated by NERV: no program runs in it'
+        )
 
 
 async def test_ports_are_forwarded_over_channels(world: World) -> None:

@@ -136,6 +136,24 @@ async def test_exec_over_spdy_as_a_real_api_server_asks_for_it(world: World) -> 
     writer.close()
 
 
+@needs_namespaces
+async def test_attach_over_spdy_as_a_real_api_server_asks_for_it(world: World) -> None:
+    script = "read x; echo got $x; read x || echo closed >&2; exit 5"
+    container = {"stdin": True, "stdinOnce": True}
+    await world.create(PODS, pod("main", "sh", "-c", script, container=container, restartPolicy="Never"))
+    await world.wait(PODS, "main", is_ready)
+    reader, writer = await _upgrade(world, "/attach/default/main/main?input=1&output=1&error=1", "v4.channel.k8s.io")
+    client = Client()
+    for number, name in ((1, "error"), (3, "stdin"), (5, "stdout"), (7, "stderr")):
+        writer.write(client.open(number, streamtype=name))
+    writer.write(client.write(3, b"through and ") + client.write(3, b"through\n") + client.write(3, b"", 1))
+    while 1 not in client.ended:
+        client.receive(await reader.read(1 << 16))
+    assert (client.data[5], client.data[7]) == (b"got through and through\n", b"closed\n")
+    assert json.loads(client.data[1]) == {"metadata": {}, "status": "Success"}
+    writer.close()
+
+
 async def _fetch(client: Client, send: asyncio.StreamWriter | WebSocketClient, number: int, port: int) -> None:
     data = client.open(number, streamtype="error", port=str(port), requestid=str(number))
     data += client.open(number + 2, streamtype="data", port=str(port), requestid=str(number))

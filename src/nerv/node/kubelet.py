@@ -135,7 +135,7 @@ class KubeletApi:
             if kind == "exec":
                 await sessions.execute(run, command, joined, stdin=stdin, tty=tty)
             else:
-                await sessions.attach(run, joined, stdin=stdin)
+                await sessions.attach(run, joined, stdin=stdin, once=bool(container.spec.get("stdinOnce")), tty=tty)
 
         if _is_websocket(request):
             protocol = _choose(request.headers.get("sec-websocket-protocol", ""), channels.WEBSOCKET_PROTOCOLS)

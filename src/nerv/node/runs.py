@@ -41,6 +41,7 @@ class ProcessRun:
         self._copies = [
             asyncio.create_task(log.copy(reader, name, self._tell)) for name, reader in streams if reader is not None
         ]
+        self._ended = asyncio.create_task(self._end())
 
     @classmethod
     async def start(cls, spec: ContainerSpec, log: Path) -> ProcessRun:
@@ -57,7 +58,10 @@ class ProcessRun:
             listener(stream, data)
 
     async def wait(self) -> int:
-        """The exit code, once all output is in the log."""
+        """The exit code, once all output is in the log. Several may wait, and who goes away takes nothing along."""
+        return await asyncio.shield(self._ended)
+
+    async def _end(self) -> int:
         code = await self.process.wait()
         await asyncio.gather(*self._copies)
         self.log.close()

@@ -51,7 +51,7 @@ async def execute(run: ProcessRun, command: tuple[str, ...], channels: Channels,
 
 async def _plain(run: ProcessRun, command: tuple[str, ...], channels: Channels, stdin: bool) -> int:
     entered = await processes.enter(run.process, command, stdin=stdin)
-    feeding = asyncio.create_task(_feed(channels, entered)) if stdin else None
+    feeding = asyncio.create_task(_feed(channels, entered, close=True)) if stdin else None
     assert entered.stdout is not None
     assert entered.stderr is not None
     try:
@@ -63,13 +63,15 @@ async def _plain(run: ProcessRun, command: tuple[str, ...], channels: Channels, 
         entered.signal(signal.SIGKILL)  # a client that went away takes its program with it
 
 
-async def _feed(channels: Channels, entered: ContainerProcess) -> None:
-    assert entered.stdin is not None
+async def _feed(channels: Channels, program: ContainerProcess, *, close: bool) -> None:
+    """Type to a program; `close` ends its input with the user's."""
+    assert program.stdin is not None
     with contextlib.suppress(ConnectionError):  # the program has closed its input
         async for data in channels.input():
-            entered.stdin.write(data)
-            await entered.stdin.drain()
-        entered.stdin.close()
+            program.stdin.write(data)
+            await program.stdin.drain()
+        if close:
+            program.stdin.close()
 
 
 async def _drain(reader: asyncio.StreamReader, write: Callable[[bytes], Awaitable[None]]) -> None:
@@ -126,11 +128,15 @@ async def _show(terminal: int, channels: Channels) -> None:
         loop.remove_reader(terminal)
 
 
-async def attach(run: ProcessRun, channels: Channels, *, stdin: bool) -> None:
-    """Show what the container's own program prints from now on, and type to it where it reads."""
+async def attach(run: ProcessRun, channels: Channels, *, stdin: bool, once: bool, tty: bool) -> None:
+    """Show what the container's own program prints from now on, and type to it where it reads.
+
+    Its input stays open for the next client, unless the container says `stdinOnce`. A client with a terminal has one
+    stream for all that is printed. How the program ended is the pod's to say: a session that saw its end succeeded.
+    """
     printed: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
     end = run.listen(lambda stream, data: printed.put_nowait((stream, data)))
-    feeding = asyncio.create_task(_feed(channels, run.process)) if stdin and run.process.stdin else None
+    feeding = asyncio.create_task(_feed(channels, run.process, close=once)) if stdin and run.process.stdin else None
     waiting = asyncio.create_task(run.wait())
     try:
         while True:
@@ -140,7 +146,7 @@ async def attach(run: ProcessRun, channels: Channels, *, stdin: bool) -> None:
                 getting.cancel()
                 break
             stream, data = getting.result()
-            await (channels.output if stream == "stdout" else channels.error_output)(data)
+            await (channels.output if stream == "stdout" or tty else channels.error_output)(data)
         await channels.finish(exit_status(0))
     finally:
         end()
