@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import functools
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.nodes import DRIVERS, World, cluster, eventually, is_ready, pod, shell
+from tests.support.nodes import DRIVERS, World, cluster, eventually, is_ready, pod, proxy_network, shell
 
 from nerv.kube import objects
 from nerv.kube.objects import Object
@@ -235,7 +238,7 @@ async def test_the_pod_sees_a_container_and_not_the_machine(world: World) -> Non
         cat /var/run/secrets/kubernetes.io/serviceaccount/namespace; echo
         test -s /var/run/secrets/kubernetes.io/serviceaccount/token && echo token
         grep -c . /etc/hosts > /dev/null && echo "resolver: $(head -1 /etc/resolv.conf)"
-        ls /root /home | grep -c nerv; WRITE 2>/dev/null || echo read-only
+        WRITE 2>/dev/null || echo read-only
         grep CapEff /proc/self/status; ls /proc | grep -c '^[0-9]'; exec sleep 1000
     """.replace("$(KEY)", "$KEY")
     local = world.network.host("192.168.1.10").local
@@ -252,11 +255,11 @@ async def test_the_pod_sees_a_container_and_not_the_machine(world: World) -> Non
 
     async def printed() -> list[str]:
         lines = (await _read(world, "inside")).splitlines()
-        return lines if len(lines) >= 11 else []
+        return lines if len(lines) >= 10 else []
 
     lines = await eventually(printed, "the whole log")
     assert lines[2:6] == [found["status"]["podIP"], "value", "default", "token"]
-    assert lines[9] == "CapEff:\t0000000000000000"
+    assert lines[8] == "CapEff:\t0000000000000000"
     if local is None:
         assert (lines[1], lines[6]) == ("10.43.0.1:443", "resolver: nameserver 10.43.0.10")
     elif isolated:
@@ -265,11 +268,52 @@ async def test_the_pod_sees_a_container_and_not_the_machine(world: World) -> Non
     if local is None or local.isolation == "user":
         assert lines[0] == "1234"
     if isolated:
-        assert lines[7:9] == ["0", "read-only"]
-        assert int(lines[10]) < 6
+        assert lines[7] == "read-only"
+        assert int(lines[9]) < 6
     else:
         # the programs of such a pod use the kubeconfig, and status says what does not hold
         assert lines[1] == ":"
+        assert any("see this user's files" in gap for gap in world.network.gaps)
+
+
+@pytest.fixture
+def users_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home with a secret. Not below /tmp, which every pod has of its own: there nothing would be seen anyway."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="nerv-home-") as folder:
+        (Path(folder) / ".ssh").mkdir()
+        (Path(folder) / ".ssh" / "id").write_text("the user's secret\n")
+        (Path(folder) / "beside").write_text("and more\n")
+        monkeypatch.setenv("HOME", folder)
+        yield Path(folder)
+
+
+AS_ROOT = pytest.param(
+    functools.partial(proxy_network, "root"),
+    id="proxy-as-root",
+    marks=pytest.mark.skipif(os.geteuid() != 0, reason="pods have this isolation where NERV is run by root"),
+)
+
+
+@pytest.mark.parametrize("world", [*DRIVERS, AS_ROOT], indirect=True)
+async def test_the_pod_does_not_see_the_users_home(world: World, users_home: Path) -> None:
+    script = f"""
+        cat {users_home}/.ssh/id 2>/dev/null || echo nothing; ls -A {users_home}/ | wc -l
+        test -s /etc/shadow && echo passwords || echo none; exec sleep 1000
+    """
+    await world.create(PODS, pod("inside", "sh", "-c", script))
+    await world.wait(PODS, "inside", is_ready)
+
+    async def printed() -> list[str]:
+        lines = (await _read(world, "inside")).splitlines()
+        return lines if len(lines) >= 3 else []
+
+    lines = await eventually(printed, "the whole log")
+    local = world.network.host("192.168.1.10").local
+    if local is None or local.isolation != "none":
+        assert lines == ["nothing", "0", "none"]
+    else:
+        # such a pod runs as a process of the user alone, and status says that it sees what the user sees
+        assert lines[:2] == ["the user's secret", "2"]
         assert any("see this user's files" in gap for gap in world.network.gaps)
 
 
