@@ -14,7 +14,7 @@ from tests.support.nodes import DRIVERS, World, cluster, eventually, is_ready, p
 
 from nerv.kube import objects
 from nerv.kube.objects import Object
-from nerv.kube.resources import CONFIG_MAPS, JOBS, NODES, PODS, SECRETS
+from nerv.kube.resources import CONFIG_MAPS, EVENTS, JOBS, NODES, PODS, SECRETS
 from nerv.node.programs import EmbeddedProgram, PodContext
 
 
@@ -207,6 +207,65 @@ async def test_a_liveness_probe_that_fails_restarts_the_container(world: World) 
         return {"Unhealthy", "Killing"} <= set(await world.reasons("sick"))
 
     await eventually(told, "its events")
+
+
+async def test_a_startup_probe_keeps_the_others_back_until_it_has_succeeded(world: World) -> None:
+    await _claim(world, "kept")
+    probes = {
+        "startupProbe": "echo asked >> /data/asked; test -e /data/up",
+        "livenessProbe": "touch /data/liveness",
+        "readinessProbe": "touch /data/readiness",
+    }
+    container = {
+        name: {"exec": {"command": ["sh", "-c", script]}, "periodSeconds": 1, "failureThreshold": 60}
+        for name, script in probes.items()
+    }
+    container["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]  # type: ignore[assignment]
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "kept"}}
+    await world.create(PODS, pod("slow", "sh", "-c", "exec sleep 1000", container=container, volumes=[volume]))
+    place = world.folder / "claims" / "pv-kept"
+    asked = place / "asked"
+    await eventually(lambda: asked.exists() and asked.read_text().count("asked") >= 12, "a dozen refusals")
+    found = await world.wait(PODS, "slow", lambda obj: _state(obj, "running"))
+    (entry,) = found["status"]["containerStatuses"]
+    assert (entry["started"], entry["ready"], entry["restartCount"]) == (False, False, 0)
+    assert sorted(path.name for path in place.iterdir()) == ["asked"]
+
+    (place / "up").touch()
+    found = await world.wait(PODS, "slow", is_ready)
+    assert found["status"]["containerStatuses"][0]["started"] is True
+    await eventually(lambda: {"liveness", "readiness"} <= {path.name for path in place.iterdir()}, "the other probes")
+    before = asked.read_text()
+    (place / "liveness").unlink()
+    await eventually((place / "liveness").exists, "the next look at its life")
+    assert asked.read_text() == before  # it is asked no more
+
+
+async def test_a_startup_probe_that_fails_too_often_restarts_the_container(world: World) -> None:
+    probe = {
+        "exec": {"command": ["sh", "-c", "echo not yet; exit 1"]},
+        "periodSeconds": 1,
+        "failureThreshold": 2,
+        "terminationGracePeriodSeconds": 1,
+    }
+    script = "trap '' TERM; while true; do sleep 0.05; done"
+    container = {"startupProbe": probe, "livenessProbe": {"exec": {"command": ["false"]}, "failureThreshold": 1}}
+    made = pod("never", "sh", "-c", script, container=container, terminationGracePeriodSeconds=600)
+    await world.create(PODS, made)
+    found = await world.wait(
+        PODS, "never", lambda obj: obj["status"].get("containerStatuses", [{}])[0].get("restartCount")
+    )
+    assert found["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 137
+
+    async def told() -> set[tuple[str, str]]:  # events are written in the background
+        listed = (await world.client.list(EVENTS, "default")).items
+        said = {(each["reason"], each["message"]) for each in listed if each["involvedObject"]["name"] == "never"}
+        return {pair for pair in said if pair[0] in ("Unhealthy", "Killing")} if "Killing" in dict(said) else set()
+
+    assert await eventually(told, "its events") == {
+        ("Unhealthy", "Startup probe failed: not yet"),
+        ("Killing", "Container main failed startup probe, will be restarted"),
+    }
 
 
 async def test_a_node_that_comes_back_restarts_its_programs_in_the_same_pods(world: World) -> None:

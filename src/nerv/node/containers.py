@@ -197,7 +197,7 @@ class Container:
             if found.healthy:
                 done.set()
             else:
-                self._kill(f"Container {self.name} failed startup probe, will be restarted")
+                self._kill("startup", probe)
 
         self._set(self.state)
         task = self._watch(self._probe("startupProbe", "Startup", verdict, eager=True))
@@ -212,6 +212,7 @@ class Container:
             verdict,
             lambda problem: self._event("Warning", "Unhealthy", f"{title} probe failed: {problem}"),
             eager=eager,
+            fatal=field != "readinessProbe",
         )
 
     def _on_readiness(self, verdict: probes.Verdict) -> None:
@@ -219,12 +220,13 @@ class Container:
 
     def _on_liveness(self, verdict: probes.Verdict) -> None:
         if not verdict.healthy:
-            self._kill(f"Container {self.name} failed liveness probe, will be restarted")
+            self._kill("liveness", self.spec["livenessProbe"])
 
-    def _kill(self, why: str) -> None:
+    def _kill(self, failed: str, probe: Object) -> None:
         if self.run is not None:
-            self._event("Normal", "Killing", why)
-            self._watch(self.run.stop(float(self.sandbox.pod["spec"].get("terminationGracePeriodSeconds", 30))))
+            self._event("Normal", "Killing", f"Container {self.name} failed {failed} probe, will be restarted")
+            of_pod = self.sandbox.pod["spec"].get("terminationGracePeriodSeconds", 30)
+            self._watch(self.run.stop(float(probe.get("terminationGracePeriodSeconds", of_pod))))
 
     def resume(self) -> None:
         """Go on as the state says: what does the container's work did not end with NERV."""

@@ -116,9 +116,11 @@ async def watch(
     on_failure: Callable[[str], None],
     *,
     eager: bool,
+    fatal: bool,
 ) -> None:
-    """Ask for ever. `on_verdict` hears every change (the first answer too), `on_failure` every failure that counts.
+    """Ask for ever, or where failing is `fatal` (the container is ended for it) until then.
 
+    `on_verdict` hears every change (the first answer too), `on_failure` every failure that counts.
     `eager` asks at once and often until the first success, for readiness and startup.
     """
     period, timeout = float(probe.get("periodSeconds", 10)), float(probe.get("timeoutSeconds", 1))
@@ -141,10 +143,8 @@ async def watch(
             if healthy is not False and failures >= probe.get("failureThreshold", 3):
                 healthy = False
                 on_verdict(Verdict(False, problem))
-                failures = 0
-            elif failures >= probe.get("failureThreshold", 3):
-                on_verdict(Verdict(False, problem))
-                failures = 0
+                if fatal:
+                    return
         pause = _EAGER if eager and healthy is None and waited < delay + period else period
         waited += pause
         await sleep(pause)
