@@ -18,12 +18,14 @@ from nerv.engines.upstream import building, catalog, store
 
 _GO = """#!/bin/sh
 [ "$1" = version ] && { echo "go version go1.26.1 linux/amd64"; exit 0; }
+[ "$1" = env ] && { echo "{}"; exit 0; }
 sleep 600 &
 echo $! > "$COMPILER"
 wait
 """
 _BUILDING_GO = """#!/bin/sh
 [ "$1" = version ] && { echo "go version go1.26.1 linux/amd64"; exit 0; }
+[ "$1" = env ] && { echo "{}"; exit 0; }
 while [ "$1" != -o ]; do shift; done
 { echo "#!/bin/sh"; echo exit; head -c 1600000 /dev/zero; } > "$2"
 sleep 0.6

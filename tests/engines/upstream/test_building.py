@@ -27,6 +27,8 @@ WORLD = Source("world", "hello", "example.com/hello/cmd/world", "v1.0.0")
 FAKE_GO = """#!/bin/sh
 [ "$1" = version ] && case "$GOFLAGS$GOROOT" in *user*) exit 2;; esac
 [ "$1" = version ] && { echo "go version $FAKE_GO_VERSION linux/amd64"; exit 0; }
+[ "$1 $2" = "env -json" ] && { printf '{"GOPROXY": "%s"}' "$GOPROXY"; exit 0; }
+[ "$1" = env ] && { echo /its/root; exit 0; }
 echo "$@" >> "$FAKE_GO_LOG"
 env | grep -E '^(GO|CGO)' >> "$FAKE_GO_LOG.env"
 if [ -n "$FAKE_GO_FAILS" ]; then case "$*" in *"$FAKE_GO_FAILS"*) echo "$FAKE_GO_SAYS" >&2; exit 1;; esac; fi
@@ -100,7 +102,7 @@ async def test_caches_and_settings_are_those_of_the_build_alone(
         assert told[name].startswith(str(store.build_folder)), name
     assert "-mod=readonly" in told["GOFLAGS"]
     assert [name for name, value in told.items() if "user's" in value] == ["GOPROXY"]
-    assert (told["CGO_ENABLED"], told["GOTOOLCHAIN"]) == ("0", "local")
+    assert (told["CGO_ENABLED"], told["GOTOOLCHAIN"], told["GOENV"]) == ("0", "local", "off")
 
 
 async def test_a_finished_program_is_not_built_again(
@@ -318,7 +320,7 @@ async def test_a_real_module_is_built_from_its_proxy(
     await process.run(["go", "list", "-deps", HELLO.package], cwd=recipes / "hello", env=fill)
 
     await _build(store, recipes, HELLO)
-    assert (await process.run([str(store.path("hello"))])).stdout == "hello v1.0.0\n"
+    assert (await process.run([str(store.path("hello"))])).stderr == "hello v1.0.0\n"
 
     (recipes / "hello" / "go.sum").write_text(f"example.com/hello v1.0.0 h1:{'A' * 43}=\n")
     store.remove()
@@ -326,12 +328,38 @@ async def test_a_real_module_is_built_from_its_proxy(
         await _build(store, recipes, HELLO)
 
 
+@pytest.mark.skipif(shutil.which("go") is None, reason="no Go on PATH: its file of settings is not read")
+async def test_of_the_users_go_settings_only_those_of_fetching_count(
+    store: Store, recipes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "FREE_GIGABYTES", 0)
+    _publish(tmp_path / "proxy")
+    users = tmp_path / "env"  # as `go env -w` writes it
+    fetching = {"GOPROXY": f"file://{tmp_path / 'proxy'}", "GONOSUMDB": "example.com", "GOFLAGS": "-mod=mod"}
+    makes = {"GOAMD64": "v4", "GOARM64": "v9.0", "GOEXPERIMENT": "nosuch", "GOCACHEPROG": "/none", "GOROOT": "/none"}
+    for name in (*fetching, *makes):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GOENV", str(users))
+    users.write_text("".join(f"{name}={value}\n" for name, value in fetching.items()))
+    fill = {"GOMODCACHE": str(tmp_path / "fill"), "GOTOOLCHAIN": "local"}
+    await process.run(["go", "list", "-deps", HELLO.package], cwd=recipes / "hello", env=fill)
+
+    users.write_text("".join(f"{name}={value}\n" for name, value in {**fetching, **makes}.items()))
+    await _build(store, recipes, HELLO)
+    monkeypatch.delenv("GOENV")
+    said = (await process.run(["go", "version", "-m", str(store.path("hello"))], cwd=Path("/"))).stdout
+    level = {"x86_64": "GOAMD64=v1", "aarch64": "GOARM64=v8.0"}[os.uname().machine]
+    assert f"\tbuild\t{level}\n" in said
+    assert "GOEXPERIMENT" not in said
+
+
 def _publish(proxy: Path) -> None:
     """example.com/hello as the Go module proxy's protocol lays it out (go.dev/ref/mod#goproxy-protocol)."""
     folder = proxy / "example.com" / "hello" / "@v"
     folder.mkdir(parents=True)
     mod = "module example.com/hello\n\ngo 1.25\n"
-    main = 'package main\n\nimport "fmt"\n\nvar version = "unset"\n\nfunc main() { fmt.Println("hello", version) }\n'
+    # without imports: little is to be compiled
+    main = 'package main\n\nvar version = "unset"\n\nfunc main() { println("hello", version) }\n'
     (folder / "v1.0.0.info").write_text('{"Version":"v1.0.0","Time":"2026-01-01T00:00:00Z"}')
     (folder / "v1.0.0.mod").write_text(mod)
     with zipfile.ZipFile(folder / "v1.0.0.zip", "w") as archive:

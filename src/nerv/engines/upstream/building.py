@@ -2,7 +2,8 @@
 
 What was fetched and compiled lies in caches of the build alone (`.build` in the store), so that the user's own Go is
 left as it is; they go when everything is built. A program that is finished is never built again, and what an
-interrupted build has fetched is there for the next try. Where modules come from is the environment's matter (GOPROXY).
+interrupted build has fetched is there for the next try. Where modules come from is the user's matter (GOPROXY, in the
+environment or by `go env -w`); what the programs become is not.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources as package
 from importlib.resources.abc import Traversable
@@ -91,10 +92,11 @@ async def _build_all(store: Store, missing: Sequence[Source], recipes: Traversab
     _check_disk(store, missing)
     temporary(store.build_folder).mkdir()
     go = await toolchain.find(store.build_folder / "toolchain", temporary(store.build_folder), say)
+    settings = {**environment(store.build_folder), **await toolchain.fetching(go)}
     say(f"building {len(missing)} programs with {go} in {store.folder}")
     for number, source in enumerate(missing, 1):
         report(Step(number, len(missing), source))
-        report(Step(number, len(missing), source, await _build(store, go, source, recipes)))
+        report(Step(number, len(missing), source, await _build(store, go, source, recipes, settings)))
 
 
 def temporary(folder: Path) -> Path:
@@ -119,7 +121,9 @@ def _share(missing: Sequence[Source]) -> float:
     return min(1.0, (len(of_these) + 1) / (len(of_all) + 1))
 
 
-async def _build(store: Store, go: Toolchain, source: Source, recipes: Traversable) -> Built:
+async def _build(
+    store: Store, go: Toolchain, source: Source, recipes: Traversable, settings: Mapping[str, str]
+) -> Built:
     folder = store.build_folder / "modules" / source.module
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("go.mod", "go.sum"):
@@ -128,7 +132,7 @@ async def _build(store: Store, go: Toolchain, source: Source, recipes: Traversab
     begun = time.monotonic()
     command = ["nice", "-n", "10", str(go.go), "build", "-trimpath", "-ldflags", _linker_flags(source)]
     try:
-        await process.run([*command, "-o", str(made), source.package], cwd=folder, env=environment(store.build_folder))
+        await process.run([*command, "-o", str(made), source.package], cwd=folder, env=settings)
     except ProcessError as error:
         raise _failure(source, error, store) from None
     return store.add(
@@ -147,10 +151,17 @@ def _linker_flags(source: Source) -> str:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Caches of the build alone, and nothing of the user's that would make another program."""
-    unset = ("GOROOT", "GOEXPERIMENT", "GOAMD64", "GOARM64", "GODEBUG", "GOFIPS140", "GOCACHEPROG")
+    """Caches of the build alone, and nothing of the user's that would make another program.
+
+    For Go an empty variable is an unset one, for which `go env -w` has the next word: hence GOENV.
+    """
     return {
-        **dict.fromkeys(unset, ""),
+        **dict.fromkeys(("GOROOT", "GOEXPERIMENT", "GODEBUG", "GOCACHEPROG"), ""),
+        "GOENV": "off",
+        # programs for every machine of the kind, whatever the toolchain was made to prefer
+        "GOAMD64": "v1",
+        "GOARM64": "v8.0",
+        "GOFIPS140": "off",
         "GOPATH": str(folder / "path"),
         "GOMODCACHE": str(folder / "mod"),
         "GOCACHE": str(folder / "cache"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -18,6 +19,10 @@ from nerv.errors import NervError, ProcessError
 OLDEST = (1, 25)
 """What the go.mod files ask for."""
 LOCK = "go.lock"
+_FETCHING = ("GOPROXY", "GOSUMDB", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOINSECURE", "GOVCS", "GOAUTH")
+"""The settings that say where modules come from, and who vouches for them."""
+_ALONE = {"GOTOOLCHAIN": "local", "GOFLAGS": "", "GOROOT": "", "GOEXPERIMENT": "", "GOENV": "off"}
+"""This toolchain and no other, without the user's flags and roots; to be asked in a folder without go.mod."""
 _VERSION = re.compile(r"go(\d+)\.(\d+)(\.\d+)?")
 
 
@@ -64,14 +69,22 @@ async def on_path() -> Toolchain | None:
 
 async def _version(go: Path) -> str:
     """As `go version` says it; empty when it does not run."""
-    # in a folder without go.mod, and without the user's flags and roots: this toolchain, and no other
-    settings = {"GOTOOLCHAIN": "local", "GOFLAGS": "", "GOROOT": "", "GOENV": "off"}
     try:
-        done = await process.run([str(go), "version"], cwd=Path("/"), env=settings, check=False)
+        done = await process.run([str(go), "version"], cwd=Path("/"), env=_ALONE, check=False)
     except NervError:
         return ""
     found = _VERSION.search(done.stdout)
     return found[0] if found else ""
+
+
+async def fetching(go: Toolchain) -> dict[str, str]:
+    """Where the user's Go takes modules from: the environment, `go env -w`, the toolchain's own word, in this order."""
+    root = (await process.run([str(go.go), "env", "GOROOT"], cwd=Path("/"), env=_ALONE)).stdout.strip()
+    # what the user has set for another Go would have this one refuse to answer: its own root, and no experiment
+    settings = {"GOTOOLCHAIN": "local", "GOFLAGS": "", "GOROOT": root, "GOEXPERIMENT": "none"}
+    done = await process.run([str(go.go), "env", "-json", *_FETCHING], cwd=Path("/"), env=settings)
+    told: dict[str, str] = json.loads(done.stdout)
+    return told
 
 
 async def _fetch(folder: Path, temporary: Path, seen: str) -> None:
