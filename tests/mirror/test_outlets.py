@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,18 @@ from nerv.http.messages import Request, Response
 from nerv.http.server import listen
 from nerv.kube.client import Client
 from nerv.kube.objects import Object
-from nerv.mirror import Outlets
-from nerv.mirror.outlets import SOURCES, Place, place_of, stays
+from nerv.kube.resources import ENDPOINT_SLICES, SERVICES
+from nerv.mirror import Inside, Outlets
+from nerv.mirror import proxy as proxies
+from nerv.mirror.inside import Ends
+from nerv.mirror.outlets import SOURCES, Place, keeps_address, place_of
 from nerv.mirror.proxy import Proxy
 from nerv.network.driver import DialError, Network
 from nerv.network.services import ServiceTable
 
 MIRROR = "10.43.255.254"
+OTHERS = "203.0.113.7"  # for documents (RFC 5737): nobody's
+POD = "10.42.0.9"
 
 
 @pytest.mark.parametrize(
@@ -56,11 +61,12 @@ def test_where_a_source_is(spec: Object, place: Place | None) -> None:
         ("255.255.255.255", False),
         ("224.0.0.1", False),
         ("198.18.0.1", False),
+        ("169.254.169.254", False),
         ("::1", False),
     ],
 )
 def test_an_address_is_reached_at_itself(host: str, does: bool) -> None:
-    assert stays(host) is does
+    assert keeps_address(host) is does
 
 
 @pytest.fixture
@@ -88,10 +94,10 @@ class Ways:
         """The answer to a program inside; b"" when nobody answers."""
         try:
             reader, writer = await self.network.dial(host, port)
-        except DialError:
+            writer.write(b"GET /there HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            said = await reader.read()
+        except (DialError, ConnectionError):
             return b""
-        writer.write(b"GET /there HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        said = await reader.read()
         writer.close()
         return said
 
@@ -101,21 +107,23 @@ async def _ways(client: Client, port: int, folder: Path, **proxy: Any) -> AsyncI
     informers = Informers(client)
     served = {("git.example.test", 443): folder / "mirror.sock"}
     loopback = {("localhost", port)}
-    way_out = Proxy(lambda: served, loopback=loopback, **proxy)
-    await way_out.start()
     async with proxy_network("none") as network:
         table = ServiceTable(informers, network)
+        inside = Inside(network.dial, (), "cluster.local", lambda: table.addresses)
+        way_out = Proxy(lambda: served, loopback=loopback, inside=inside, **proxy)
+        await way_out.start()
 
         async def names(more: Mapping[str, tuple[str, ...]]) -> None:
             await network.set_names(more)
 
         outlets = Outlets(informers, way_out, served.keys(), MIRROR, folder, table, names)
-        running = asyncio.create_task(outlets.run())
+        running = [asyncio.create_task(part.run()) for part in (table, outlets)]
         yield Ways(client, network, way_out, outlets)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await way_out.stop()
     await informers.stop()
-    await way_out.stop()
 
 
 @pytest.fixture
@@ -161,6 +169,64 @@ async def test_a_mirrored_host_keeps_its_address_at_other_ports(ways: Ways) -> N
     # the name leads where the mirror is, so that both ports are found
     _, writer = await eventually(lambda: _dialled(ways, MIRROR, 22), "the way out at port 22")
     writer.close()
+
+
+@pytest.fixture
+def nobody_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses of the world outside are never dialled by a test."""
+
+    async def connect(addresses: Sequence[str], port: int) -> Ends:
+        raise ConnectionRefusedError(f"{addresses} at {port}")
+
+    monkeypatch.setattr(proxies, "_connect", connect)
+
+
+@pytest.mark.usefixtures("nobody_outside")
+async def test_an_address_that_becomes_a_services_leads_there(ways: Ways) -> None:
+    """And never round and round: from the outlet into the cluster, where its own route led back to it."""
+    await ways.source("theirs", f"https://{OTHERS}/theirs.git")
+    _, writer = await eventually(lambda: _dialled(ways, OTHERS, 443), "the way out")
+    writer.close()
+    place = (await ways.network.add_pod("web", POD)).local
+    assert place is not None
+    server = await listen(lambda request: Response(200, b"the Service"), host=place.address, port=place.port(8080))
+    try:
+        await _serve(ways.client)
+        answer = await eventually(lambda: ways.get(OTHERS, 443), "the Service at that address")
+        assert answer.endswith(b"the Service")
+        assert ways.outlets.named(OTHERS) == ()
+        await ways.client.delete(SERVICES, "web", "default")
+        await eventually(lambda: ways.outlets.named(OTHERS), "the address to lead out again")
+    finally:
+        await server.close()
+
+
+@pytest.mark.usefixtures("nobody_outside")
+async def test_an_outlet_never_leads_into_the_cluster(ways: Ways, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in the moment before it is closed."""
+    await ways.source("theirs", f"https://{OTHERS}/theirs.git")
+    _, writer = await eventually(lambda: _dialled(ways, OTHERS, 443), "the way out")
+    writer.close()
+
+    async def nowhere(host: str, port: int) -> Ends:
+        pytest.fail(f"{host}:{port} was opened")
+
+    monkeypatch.setattr(ways.proxy, "open", nowhere)
+    monkeypatch.setattr(ways.proxy, "leads_inside", lambda host: True)
+    assert await ways.get(OTHERS, 443) == b""
+
+
+async def _serve(client: Client) -> None:
+    """A Service at an address that a source names."""
+    spec = {"ports": [{"port": 443, "targetPort": 8080}], "externalIPs": [OTHERS]}
+    await client.create(SERVICES, {"metadata": {"name": "web", "namespace": "default"}, "spec": spec})
+    piece = {
+        "metadata": {"name": "web-1", "namespace": "default", "labels": {"kubernetes.io/service-name": "web"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [POD], "conditions": {"ready": True}}],
+        "ports": [{"port": 8080}],
+    }
+    await client.create(ENDPOINT_SLICES, piece)
 
 
 async def _dialled(ways: Ways, host: str, port: int) -> object:

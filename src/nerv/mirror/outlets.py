@@ -45,11 +45,13 @@ class Place(NamedTuple):
 
 
 class Registry(Protocol):
-    """Gives a socket an address in the cluster."""
+    """Gives a socket an address in the cluster, and tells when the cluster's own addresses are others."""
 
     async def register(self, address: str, port: int, unix_path: Path) -> None: ...
 
     async def unregister(self, address: str, port: int) -> None: ...
+
+    def on_addresses(self, callback: Callable[[], None]) -> Callable[[], None]: ...
 
 
 def place_of(source: Object) -> Place | None:
@@ -66,15 +68,16 @@ def place_of(source: Object) -> Place | None:
     return Place(parts.hostname, port) if parts.hostname and port else None
 
 
-def stays(host: str) -> bool:
+def keeps_address(host: str) -> bool:
     """Whether the cluster's network has a host at its own address: an address is never looked up by name."""
     try:
         address = IPv4Address(host)
     except ValueError:
         return False
-    # 127.0.0.1 is the pod itself, and some addresses are nobody's or many hosts'
+    # 127.0.0.1 is the pod itself, link-local ones are of each machine's own link, and some are nobody's or many hosts'
+    own = address.is_loopback or address.is_link_local
     nobodys = address.is_multicast or address.is_reserved or address in _THIS_NETWORK or address in _ADDRESSES
-    return not address.is_loopback and not nobodys
+    return not own and not nobodys
 
 
 class Outlets:
@@ -112,6 +115,8 @@ class Outlets:
         """Follow the sources until cancelled."""
         informers = [self._informers.of(resource) for resource in SOURCES]
         ends = [informer.on_change(lambda old, new: self._changed.set()) for informer in informers]
+        # an address outside may become a Service's or a node's, and then leads there
+        ends.append(self._registry.on_addresses(self._changed.set))
         try:
             while True:
                 await self._changed.wait()
@@ -157,7 +162,7 @@ class Outlets:
         return away
 
     async def _open(self, place: Place) -> None:
-        if stays(place.host):
+        if keeps_address(place.host):
             self._addresses[place.host] = place.host
         elif place.host not in self._addresses:
             self._given += 1
@@ -176,6 +181,9 @@ class Outlets:
 
     async def _tunnel(self, place: Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
+            if self._proxy.leads_inside(place.host):
+                # the way into the cluster would lead to this very socket, until `_keep` has closed it
+                raise ConnectionRefusedError("it has become the cluster's own")
             await join((reader, writer), await self._proxy.open(*place))
         except (Refused, ConnectionError) as error:
             _log.info("a pod's connection to %s:%d: %s", *place, error)

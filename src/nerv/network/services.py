@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from nerv.kube.objects import Object
@@ -32,6 +32,12 @@ class ServiceTable:
         self._node_addresses: tuple[str, ...] = ()
         self.addresses: frozenset[str] = frozenset()
         """Addresses that Services and nodes have."""
+        self._watchers: list[Callable[[], None]] = []
+
+    def on_addresses(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back after `addresses` has changed. Returns what ends the subscription."""
+        self._watchers.append(callback)
+        return lambda: self._watchers.remove(callback)
 
     async def register(self, address: str, port: int, unix_path: Path) -> None:
         """Let a part of NERV itself, which listens on a unix socket, be reached at a cluster address."""
@@ -73,7 +79,10 @@ class ServiceTable:
 
     async def _publish(self) -> None:
         computed = records.routes(self._services, self._slices, self._node_addresses)
-        self.addresses = frozenset({*self._node_addresses, *(route.address for route in computed)})
+        before, self.addresses = self.addresses, frozenset({*self._node_addresses, *(each.address for each in computed)})
+        if self.addresses != before:
+            for callback in self._watchers:
+                callback()
         # What is registered counts over a Service's own endpoints.
         routes = list({(each.address, each.port): each for each in (*computed, *self._registered.values())}.values())
         if routes != self._routes:
