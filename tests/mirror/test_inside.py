@@ -97,3 +97,46 @@ async def test_another_spelling_of_a_cluster_address_is_refused(host: str) -> No
     way = Proxy(dict, inside=Inside(_nowhere, NETWORKS, "cluster.local"), offline=False)
     with pytest.raises(Refused, match="has an address of the cluster, which is not dialled outside"):
         await way.open(host, 80)
+
+
+@pytest.mark.usefixtures("no_other_way")
+@pytest.mark.parametrize("host", ["169.254.169.254", "0xa9fea9fe", "fe80::1"])
+async def test_this_machines_link_is_not_served(host: str) -> None:
+    """Clouds tell a machine its secrets there."""
+    way = Proxy(dict, offline=False)
+    with pytest.raises(Refused, match=f"{host}:80 is on this machine's own link, which is not served") as caught:
+        await way.open(host, 80)
+    assert caught.value.status == 403
+
+
+@pytest.mark.usefixtures("no_other_way")
+async def test_offline_a_name_that_leads_elsewhere_meanwhile_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [["127.0.0.1"], ["127.0.0.1", "203.0.113.7"]]
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return answers.pop(0)
+
+    monkeypatch.setattr(proxies, "_resolve", resolve)
+    way = Proxy(dict, loopback={("git.example.test", 443)}, offline=True)
+    with pytest.raises(Refused, match=r"offline: git.example.test is not mirrored here") as caught:
+        await way.open("git.example.test", 443)
+    assert caught.value.status == 503
+    assert way.refused == {"git.example.test"}
+    assert answers == []
+
+
+@pytest.mark.usefixtures("no_other_way")
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.example.test"])
+async def test_what_no_name_can_be_does_not_answer(host: str) -> None:
+    way = Proxy(dict, offline=False)
+    with pytest.raises(Refused, match=f"{host}:443 does not answer: lookup {host}: no such host"):
+        await way.open(host, 443)
+    offline = Proxy(dict, loopback={(host, 443)}, offline=True)
+    with pytest.raises(Refused, match="is not mirrored here"):
+        await offline.open(host, 443)
+
+
+async def test_before_the_mirror_serves_its_hosts_do_not_answer(tmp_path: Path) -> None:
+    way = Proxy(lambda: {("git.example.test", 443): tmp_path / "mirror.sock"}, offline=False)
+    with pytest.raises(DialError, match="the mirror of git.example.test:443 does not answer: No such file"):
+        await way.dial("git.example.test", 443)

@@ -131,7 +131,7 @@ class Proxy:
         """A connection to where the host and port lead. Raises Refused."""
         mirrored = self._served().get((host, port))
         if mirrored is not None:
-            return await asyncio.open_unix_connection(str(mirrored))
+            return await _reach(mirrored, host, port)
         if self._cluster and self._cluster.holds(host):
             return await _dial(self._cluster, host, port)
         if not await self.goes_out(host, port):
@@ -144,8 +144,12 @@ class Proxy:
                     raise Refused(
                         _FORBIDDEN, f"{host}:{port} has an address of the cluster, which is not dialled outside"
                     )
-                if (host, port) not in self._loopback and any(map(_leads_here, addresses)):
-                    raise Refused(_FORBIDDEN, f"{host}:{port} is this machine itself, which is not served")
+                if (host, port) not in self._loopback:
+                    _check_outside(addresses, f"{host}:{port}")
+                if self.offline and not all(map(_leads_here, addresses)):
+                    # a name may lead elsewhere than when it was judged
+                    self.refuse(host)
+                    raise Refused(OFFLINE, f"offline: {host} is not mirrored here")
                 return await _connect(addresses, port)
         except (OSError, TimeoutError) as error:
             raise Refused(_NO_ANSWER, f"{host}:{port} does not answer: {error or 'no answer'}") from None
@@ -215,9 +219,20 @@ async def _dial(cluster: Inside, host: str, port: int) -> Ends:
         raise Refused(_NO_ANSWER, f"{host}:{port} of the cluster does not answer: {error}") from None
 
 
+async def _reach(mirrored: Path, host: str, port: int) -> Ends:
+    """A connection to the mirror, which may not serve yet. Raises Refused."""
+    try:
+        return await asyncio.open_unix_connection(str(mirrored))
+    except OSError as error:
+        raise Refused(_NO_ANSWER, f"the mirror of {host}:{port} does not answer: {error.strerror}") from None
+
+
 async def _resolve(host: str, port: int) -> list[str]:
     """The addresses of a name. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # what no name can be: an empty part, or one of more than 63 characters
+        raise OSError(f"lookup {host}: no such host") from None
     return [str(address[0]).partition("%")[0] for *_, address in found]
 
 
@@ -225,6 +240,14 @@ def _leads_here(address: str) -> bool:
     """Whether the address is this machine's loopback, in any of its spellings (0.0.0.0 is one for the kernel)."""
     found = address_of(address)
     return found.is_loopback or found.is_unspecified
+
+
+def _check_outside(addresses: list[str], place: str) -> None:
+    """This machine's loopback and its link (where clouds tell a machine its secrets) are not served. Raises Refused."""
+    if any(map(_leads_here, addresses)):
+        raise Refused(_FORBIDDEN, f"{place} is this machine itself, which is not served")
+    if any(address_of(address).is_link_local for address in addresses):
+        raise Refused(_FORBIDDEN, f"{place} is on this machine's own link, which is not served")
 
 
 async def _is_local(host: str, port: int) -> bool:

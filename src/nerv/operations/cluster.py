@@ -312,7 +312,7 @@ class Cluster:
         return self.folder.run_folder / "outside.sock"
 
     async def _dial_outside(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Where the URL of a webhook leads; nowhere until the mirror serves."""
+        """Where the URL of a webhook leads; nowhere until there is a mirror. Raises DialError."""
         if self._mirror is None:
             raise DialError(f"{host}:{port} is not reached yet")
         return await self._mirror.proxy.dial(host, port)
