@@ -138,5 +138,5 @@ async def test_what_no_name_can_be_does_not_answer(host: str) -> None:
 
 async def test_before_the_mirror_serves_its_hosts_do_not_answer(tmp_path: Path) -> None:
     way = Proxy(lambda: {("git.example.test", 443): tmp_path / "mirror.sock"}, offline=False)
-    with pytest.raises(DialError, match="the mirror of git.example.test:443 does not answer: No such file"):
+    with pytest.raises(DialError, match=r"the mirror of git.example.test:443 does not answer: No such file"):
         await way.dial("git.example.test", 443)

@@ -79,7 +79,8 @@ class ServiceTable:
 
     async def _publish(self) -> None:
         computed = records.routes(self._services, self._slices, self._node_addresses)
-        before, self.addresses = self.addresses, frozenset({*self._node_addresses, *(each.address for each in computed)})
+        before = self.addresses
+        self.addresses = frozenset({*self._node_addresses, *(route.address for route in computed)})
         if self.addresses != before:
             for callback in self._watchers:
                 callback()
