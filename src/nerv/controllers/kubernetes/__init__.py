@@ -1,12 +1,14 @@
 """What kube-controller-manager and kube-scheduler 1.31 do, one module for each kind.
 
 Belongs here: reconcilers of builtin kinds that speak to any API server. Not: what nodes do (node/), what add-ons do
-(services/), Flux. Left out: HorizontalPodAutoscaler (nothing here measures load), preemption, topology spread.
+(services/), Flux. Left out: HorizontalPodAutoscaler (nothing here measures load), preemption, topology spread,
+aggregated APIs (aggregation.py says so to whoever asks).
 """
 
 from __future__ import annotations
 
 from nerv.controllers.kubernetes.accounts import default_accounts, root_ca_publisher
+from nerv.controllers.kubernetes.aggregation import api_services
 from nerv.controllers.kubernetes.context import FIELD_MANAGER, Context, KubernetesConfig
 from nerv.controllers.kubernetes.cronjob import cron_jobs
 from nerv.controllers.kubernetes.daemonset import daemon_sets
@@ -55,6 +57,7 @@ def controllers(client: Client, informers: Informers, config: KubernetesConfig) 
         taint_eviction(context),
         pod_garbage(context),
         disruption_budgets(context),
+        api_services(context),
         # last: their informers of metadata share the whole objects that the others keep
         *_over_everything(context),
     )
