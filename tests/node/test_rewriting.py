@@ -1,11 +1,16 @@
-"""Arguments and environment of programs whose pods share this machine's network."""
+"""Arguments and environment of programs whose pods share this machine's network, and those that cannot be told."""
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.nodes import cluster, eventually, is_ready, listening_server, pod, proxy_network, web_server
 
+from nerv.kube.resources import PODS
 from nerv.network.driver import Isolation, Local
 from nerv.node import rewriting
 from nerv.node.programs import Rewrites
@@ -106,3 +111,28 @@ def test_the_environment_leads_to_the_cluster() -> None:
 )
 def test_paths_of_mounts_are_replaced_where_they_stand_alone(text: str, expected: str) -> None:
     assert rewriting.replacer([("/data", "/real/data"), ("/etc/app", "/real/app")])(text) == expected
+
+
+async def test_a_program_that_cannot_be_told_where_to_listen_does_not_start(tmp_path: Path) -> None:
+    """It would listen on every interface of this machine."""
+    programs = {"web": web_server(), "told": listening_server()}
+    async with cluster(tmp_path, programs, driver=proxy_network) as world:
+        probe = {"ports": [{"containerPort": 8000}], "readinessProbe": {"tcpSocket": {"port": 8000}}}
+        told = pod("told", "told", "--listen=:8000", f"--directory={tmp_path}", container=probe)
+        await world.create(PODS, told)
+        found = await world.wait(PODS, "told", is_ready)
+        rewritten = found["metadata"]["annotations"]["nerv.dev/rewritten"]
+        assert rewritten.startswith("main: --listen=:8000 -> --listen=127.")
+
+        await world.create(PODS, pod("web", "web", "8000", restartPolicy="Never"))
+        found = await world.wait(PODS, "web", lambda obj: obj.get("status", {}).get("phase") == "Failed")
+        ended = found["status"]["containerStatuses"][0]["state"]["terminated"]
+        name = Path(sys.executable).name
+        reason = f"{name} cannot be told where to listen: it runs with network driver `namespaces` alone"
+        assert (ended["exitCode"], ended["reason"], ended["message"]) == (128, "StartError", reason)
+
+        async def told_by_an_event() -> bool:
+            return f"Error: {reason}" in await world.messages("web")
+
+        await eventually(told_by_an_event, "the event")
+        assert "nerv.dev/rewritten" not in found["metadata"].get("annotations", {})
