@@ -114,7 +114,7 @@ def test_removing_frees_what_was_built(
     monkeypatch.setattr(folders, "run_base", lambda: tmp_path / "run")
     assert engines.remove("upstream") == 0
     _build("etcd")
-    with store.default().held(), pytest.raises(NervError, match="is being built already"):
+    with store.default().held(), pytest.raises(NervError, match="is being built, taken or removed by another process"):
         engines.remove("upstream")
     assert engines.remove("upstream") > 0
     assert not store.default().folder.exists()

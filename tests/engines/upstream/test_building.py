@@ -140,7 +140,7 @@ async def test_an_interrupted_build_ends_what_it_started_and_the_next_goes_on(
     monkeypatch.setenv("FAKE_GO_COMPILER", str(compiler))
     building_now = asyncio.create_task(_build(store, recipes))
     await eventually(lambda: compiler.exists() and compiler.read_text().endswith("\n"), "the compiler to run")
-    with pytest.raises(NervError, match="is being built already"):
+    with pytest.raises(NervError, match="is being built, taken or removed by another process"):
         await _build(store, recipes)
     (building.temporary(store.build_folder) / "go-build1").mkdir()  # what a killed Go leaves
     building_now.cancel()  # as Ctrl-C does

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from nerv.engines.upstream import catalog, store, taking
-from nerv.engines.upstream.store import Store
+from nerv.engines.upstream.store import Built, Store
 from nerv.errors import NervError
 
 
@@ -71,6 +72,37 @@ def test_a_start_asks_sizes_and_times_and_a_checksum_only_in_doubt(empty: Store)
     os.utime(etcd, ns=(written, written))
     with pytest.raises(NervError, match="damaged: etcd"):
         empty.require()
+
+
+@pytest.mark.parametrize("removed", ["etcd", store.MANIFEST])
+def test_what_is_removed_while_a_start_looks_is_no_defect(
+    empty: Store, monkeypatch: pytest.MonkeyPatch, removed: str
+) -> None:
+    for name in catalog.PROGRAMS:
+        _add(empty, name)
+    written = (empty.folder / store.MANIFEST).stat().st_mtime_ns
+    for name in catalog.PROGRAMS:
+        os.utime(empty.path(name), ns=(written, written))
+    read = Store.read
+
+    def and_gone(of: Store) -> Mapping[str, Built]:
+        known = read(of)
+        (of.folder / removed).unlink(missing_ok=True)
+        return known
+
+    monkeypatch.setattr(Store, "read", and_gone)
+    if removed == "etcd":
+        with pytest.raises(NervError, match="the upstream engine is damaged: etcd in"):
+            empty.require()
+    else:  # the programs are there, and their checksums say that they are whole
+        assert list(empty.require()) == list(catalog.PROGRAMS)
+
+
+def test_what_fails_while_a_store_is_held_is_not_taken_for_another_holder(empty: Store) -> None:
+    with pytest.raises(BlockingIOError), empty.held():
+        raise BlockingIOError
+    with empty.held():
+        pass
 
 
 def test_a_damaged_manifest_is_one_line(empty: Store) -> None:
@@ -136,7 +168,7 @@ async def test_what_cannot_be_copied_leaves_everything_as_it_was(empty: Store, t
 
 
 async def test_nothing_is_taken_while_another_builds(empty: Store, tmp_path: Path) -> None:
-    with empty.held(), pytest.raises(NervError, match="is being built already"):
+    with empty.held(), pytest.raises(NervError, match="is being built, taken or removed by another process"):
         await taking.take(empty, _programs(tmp_path), lambda step: None)
     await taking.take(empty, tmp_path / "given", lambda step: None)
     assert not [file.name for file in empty.folder.iterdir() if file.name.startswith(".")]

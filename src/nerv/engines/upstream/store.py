@@ -5,7 +5,7 @@
     .build/         caches of a build that is not finished
 
 The folder is shared by all platforms of the user. A program counts only with its entry in the manifest, which is
-written after the program has its final name. So one that was written to later than the manifest is not as it was made.
+written after the program has its final name. So one that was written to later than the manifest leaves a doubt.
 
 Whether a program is what the manifest says is asked twice: the checksums of all (600 MB, about a second) where the
 question is what lies here, and sizes and times (no cost) at every start, with a checksum where a time leaves it open.
@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,10 +69,12 @@ class Store:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(self.folder.with_name(f".{self.folder.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                message = "the upstream engine is being built, taken or removed by another process"
+                raise NervError(message, "wait for it") from None
             yield
-        except BlockingIOError:
-            raise NervError("the upstream engine is being built already", "wait for it") from None
         finally:
             os.close(lock)
 
@@ -90,8 +92,7 @@ class Store:
 
     def missing(self) -> tuple[str, ...]:
         """Programs that are not here."""
-        known = self.read()
-        return tuple(program for program in catalog.PROGRAMS if program not in known)
+        return _missing(self.read())
 
     def damaged(self) -> tuple[str, ...]:
         """Programs whose content is not what the manifest says, by their checksums."""
@@ -99,10 +100,9 @@ class Store:
 
     def require(self) -> Mapping[str, Built]:
         """Everything, or NervError with the way to it. Fast: reads a program only where its time leaves a doubt."""
-        missing = self.missing()
-        if missing:
-            raise NervError(f"the upstream engine is not built: {', '.join(missing)} missing", _BUILD_HINT)
         known = self.read()
+        if missing := _missing(known):
+            raise NervError(f"the upstream engine is not built: {', '.join(missing)} missing", _BUILD_HINT)
         damaged = [name for name, built in known.items() if self._is_doubtful(built) and not self._is_as_built(built)]
         if damaged:
             message = f"the upstream engine is damaged: {', '.join(damaged)} in {self.folder}"
@@ -110,15 +110,18 @@ class Store:
         return known
 
     def _is_doubtful(self, built: Built) -> bool:
-        """Another size, or written to since the manifest was."""
-        found = self.path(built.program).stat()
-        return found.st_size != built.size or found.st_mtime_ns > (self.folder / MANIFEST).stat().st_mtime_ns
+        """Another size, or written to since the manifest was; or gone since that was read."""
+        try:
+            found, manifest = self.path(built.program).stat(), (self.folder / MANIFEST).stat()
+        except OSError:
+            return True
+        return found.st_size != built.size or found.st_mtime_ns > manifest.st_mtime_ns
 
     def _is_as_built(self, built: Built) -> bool:
         path = self.path(built.program)
         try:
             return path.stat().st_size == built.size and _digest(path) == built.sha256
-        except OSError:  # of a disk that fails
+        except OSError:  # removed meanwhile, or of a disk that fails
             return False
 
     def add(self, program: str, made: Path, *, version: str, origin: str, toolchain: str, seconds: float) -> Built:
@@ -139,6 +142,10 @@ class Store:
         freed = sum(file.lstat().st_size for file in self.folder.rglob("*") if not file.is_dir())
         remove_tree(self.folder)
         return freed
+
+
+def _missing(known: Container[str]) -> tuple[str, ...]:
+    return tuple(program for program in catalog.PROGRAMS if program not in known)
 
 
 def default() -> Store:
