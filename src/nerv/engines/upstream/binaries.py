@@ -9,8 +9,6 @@ import os
 import struct
 from pathlib import Path
 
-from nerv.errors import NervError
-
 _ELF = b"\x7fELF"
 _MACHINES = {"x86_64": 62, "aarch64": 183}
 """As the kernel names them, and as ELF does."""
@@ -22,6 +20,9 @@ _INLINE = 2
 """Flag of the build information of Go 1.18 and later: both strings follow the header."""
 _FLAGS = len(_MAGIC) + 1
 _INFORMATION_HEADER = 32
+_ALIGNMENT = 16
+"""Of the header, by the linker."""
+_NUMBER_BITS = 64
 _MARK = 16
 """Bytes of the marks before and behind the module information."""
 
@@ -51,19 +52,28 @@ def unfit(path: Path) -> str:
 
 
 def build_information(path: Path) -> str:
-    """The module information of a Go program; empty where there is none. Raises NervError when it is cut short."""
+    """The module information of a Go program; empty where there is none."""
     data = path.read_bytes()
     start = data.find(_MAGIC)
-    if start < 0:
-        return ""
+    while start >= 0:
+        # elsewhere, and where nothing sensible follows, it is a text of the program's own
+        if start % _ALIGNMENT == 0 and (found := _modules(data, start)):
+            return found
+        start = data.find(_MAGIC, start + 1)
+    return ""
+
+
+def _modules(data: bytes, start: int) -> str:
+    """The module information behind the header at `start`; empty where that is none."""
     try:
         if not data[start + _FLAGS] & _INLINE:
             return ""
         _, place = _text(data, start + _INFORMATION_HEADER)  # the version of Go
         text, _ = _text(data, place)
     except IndexError:
-        raise NervError(f"{path} is cut short within what Go says of its modules", "copy it again") from None
-    return text[_MARK:-_MARK].decode(errors="replace")
+        return ""
+    # as Go itself asks: a last line that ends, between the marks
+    return text[_MARK:-_MARK].decode(errors="replace") if text[:-_MARK].endswith(b"\n") else ""
 
 
 def _text(data: bytes, place: int) -> tuple[bytes, int]:
@@ -75,11 +85,12 @@ def _text(data: bytes, place: int) -> tuple[bytes, int]:
 
 
 def _number(data: bytes, place: int) -> tuple[int, int]:
-    """A varint and the place behind it. Raises IndexError where the data ends before."""
-    value = shift = 0
-    while True:
+    """A varint and the place behind it. Raises IndexError where there is none."""
+    value = 0
+    for shift in range(0, _NUMBER_BITS, 7):
         byte = data[place]
         value |= (byte & 0x7F) << shift
-        place, shift = place + 1, shift + 7
+        place += 1
         if byte < 0x80:
             return value, place
+    raise IndexError(place)
