@@ -168,6 +168,14 @@ async def test_a_folder_that_cannot_be_made_is_one_line(recipes: Path, fake_go: 
         await _build(Store(tmp_path / "file" / "upstream" / "release"), recipes)
 
 
+async def test_an_error_without_a_number_says_its_own_text(store: Store, recipes: Path, fake_go: Path) -> None:
+    def report(step: Step) -> None:
+        raise shutil.Error("the terminal is gone")
+
+    with pytest.raises(NervError, match=r"the upstream engine was not built: .*: the terminal is gone$"):
+        await building.build(store, report, lambda text: None, sources=(HELLO,), recipes=recipes)
+
+
 async def test_a_damaged_program_is_built_again(store: Store, recipes: Path, fake_go: Path) -> None:
     etcd = catalog.SOURCES[0]
     (recipes / etcd.module).mkdir()

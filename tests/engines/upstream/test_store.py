@@ -167,6 +167,12 @@ async def test_what_cannot_be_copied_leaves_everything_as_it_was(empty: Store, t
     assert list(empty.read()) == ["etcd"]
 
 
+async def test_an_error_without_a_number_says_its_own_text(empty: Store, tmp_path: Path) -> None:
+    os.mkfifo(empty.folder / f".{catalog.SOURCES[-1].program}.new")
+    with pytest.raises(NervError, match=r"the programs were not taken: .* is a named pipe$"):
+        await taking.take(empty, _programs(tmp_path), lambda step: None)
+
+
 async def test_nothing_is_taken_while_another_builds(empty: Store, tmp_path: Path) -> None:
     with empty.held(), pytest.raises(NervError, match="is being built, taken or removed by another process"):
         await taking.take(empty, _programs(tmp_path), lambda step: None)

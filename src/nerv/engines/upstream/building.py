@@ -83,7 +83,7 @@ async def build(
     except OSError as error:
         place = error.filename or store.folder
         hint = f"what is finished is kept, run it again; XDG_DATA_HOME names another disk, {_FROM}"
-        raise NervError(f"the upstream engine was not built: {place}: {error.strerror}", hint) from None
+        raise NervError(f"the upstream engine was not built: {place}: {error.strerror or error}", hint) from None
 
 
 async def _build_all(store: Store, missing: Sequence[Source], recipes: Traversable, report: Report, say: Say) -> None:

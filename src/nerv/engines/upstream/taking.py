@@ -46,7 +46,7 @@ async def take(store: Store, folder: Path, report: Report) -> None:
     except OSError as error:
         place = error.filename or store.folder
         hint = "what was there before is kept; run it again"
-        raise NervError(f"the programs were not taken: {place}: {error.strerror}", hint) from None
+        raise NervError(f"the programs were not taken: {place}: {error.strerror or error}", hint) from None
 
 
 async def _exchange(store: Store, folder: Path, copies: Sequence[tuple[Source, Path]], report: Report) -> None:
