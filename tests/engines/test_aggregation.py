@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 from tests.support import commands
 from tests.support.apiserver import authority
-from tests.support.engines import Machine, engine
-from tests.support.nodes import eventually, is_ready, needs_namespaces, network, pod, proxy_network
+from tests.support.engines import Machine, engine, serve
+from tests.support.nodes import eventually, needs_namespaces, network, proxy_network
 
-from nerv import certificates
-from nerv.kube.resources import API_SERVICES, PODS, SECRETS, SERVICE_ACCOUNTS, SERVICES
+from nerv.kube.resources import API_SERVICES
 from nerv.node.programs import ProcessProgram, Rewrites
 
 pytestmark = [pytest.mark.timeout(180)]
@@ -96,29 +95,10 @@ async def _register(machine: Machine) -> None:
     await machine.world.create(API_SERVICES, {"metadata": {"name": NAME}, "spec": spec})
 
 
-async def _serve(machine: Machine) -> None:
-    world = machine.world
-    pair = certificates.issue(authority(), "weather", names=["weather.default.svc"])
-    files = {"tls.crt": pair.certificate, "tls.key": pair.key}
-    await world.create(SECRETS, {"metadata": {"name": "weather"}, "type": "kubernetes.io/tls", "stringData": files})
-    await eventually(lambda: world.informers.of(SERVICE_ACCOUNTS).get("default", "default"), "the service account")
-    container = {
-        "ports": [{"containerPort": 8443}],
-        "volumeMounts": [{"name": "tls", "mountPath": "/tls"}],
-        "readinessProbe": {"tcpSocket": {"port": 8443}},
-    }
-    arguments = ("--listen=:8443", "--certificate=/tls/tls.crt", "--key=/tls/tls.key")
-    volumes = [{"name": "tls", "secret": {"secretName": "weather"}}]
-    await world.create(PODS, pod("weather", "weather", *arguments, container=container, volumes=volumes))
-    spec = {"selector": {"app": "weather"}, "ports": [{"port": 443, "targetPort": 8443}]}
-    await world.create(SERVICES, {"metadata": {"name": "weather"}, "spec": spec})
-    await world.wait(PODS, "weather", is_ready)
-
-
 @commands.NEEDS_UPSTREAM
 @pytest.mark.parametrize("machine", ["upstream"], indirect=True)
 async def test_a_group_is_served_by_a_pod(machine: Machine) -> None:
-    await _serve(machine)
+    await serve(machine, "weather", authority())
     await _register(machine)
     await machine.world.wait(API_SERVICES, NAME, lambda obj: is_available(obj) == "True", None)
     done = await machine.kubectl("get", "--raw", f"/apis/{GROUP}/{VERSION}/places/here")

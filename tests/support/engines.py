@@ -17,14 +17,16 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from tests.support.nodes import World
+from tests.support.nodes import World, eventually, is_ready, pod
 
-from nerv import process
+from nerv import certificates, process
+from nerv.certificates import KeyPair
 from nerv.controllers import kubernetes
 from nerv.controllers.kubernetes import KubernetesConfig
 from nerv.controllers.runtime import Informers
 from nerv.engines.protocol import EngineConfig
 from nerv.kube import kubeconfig
+from nerv.kube.resources import PODS, SECRETS, SERVICE_ACCOUNTS, SERVICES
 from nerv.mirror import Inside
 from nerv.mirror.proxy import Proxy
 from nerv.network.driver import Network
@@ -115,6 +117,26 @@ async def engine(
         file.touch(mode=0o600)
         file.write_text(kubeconfig.inline(endpoint.url, identity.ca.certificate, identity.admin, cluster="test"))
         yield Machine(world, file)
+
+
+async def serve(machine: Machine, name: str, ca: KeyPair) -> None:
+    """A pod whose image is `name`, told `--listen`, `--certificate` (of `ca`) and `--key`, and its Service on 443."""
+    world = machine.world
+    pair = certificates.issue(ca, name, names=[f"{name}.default.svc", f"{name}.default.svc.{_DOMAIN}"])
+    files = {"tls.crt": pair.certificate, "tls.key": pair.key}
+    await world.create(SECRETS, {"metadata": {"name": name}, "type": "kubernetes.io/tls", "stringData": files})
+    await eventually(lambda: world.informers.of(SERVICE_ACCOUNTS).get("default", "default"), "the service account")
+    container = {
+        "ports": [{"containerPort": 8443}],
+        "volumeMounts": [{"name": "tls", "mountPath": "/tls"}],
+        "readinessProbe": {"tcpSocket": {"port": 8443}},
+    }
+    arguments = ("--listen=:8443", "--certificate=/tls/tls.crt", "--key=/tls/tls.key")
+    volumes = [{"name": "tls", "secret": {"secretName": name}}]
+    await world.create(PODS, pod(name, name, *arguments, container=container, volumes=volumes))
+    spec = {"selector": {"app": name}, "ports": [{"port": 443, "targetPort": 8443}]}
+    await world.create(SERVICES, {"metadata": {"name": name}, "spec": spec})
+    await world.wait(PODS, name, is_ready)
 
 
 def _free_port() -> int:
