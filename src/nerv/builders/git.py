@@ -187,8 +187,8 @@ _NOT_LET_IN = "ssh: unable to authenticate, attempted methods [none publickey], 
 # what git and ssh say, in the words of Flux's Git client
 _REASONS = (
     (
-        re.compile(r"(?:CONNECT tunnel failed, response|HTTP code) 503"),
-        "offline: the repository's host is not mirrored here",
+        re.compile(r"'https://(?:[^@/']*@)?([^:/']+)[^\n]*(?:CONNECT tunnel failed, response|HTTP code) 503"),
+        r"offline: \1 is not mirrored here",
     ),
     (re.compile(r"connect: (.*)"), r"\1"),
     (re.compile(r"REMOTE HOST IDENTIFICATION HAS CHANGED"), "ssh: handshake failed: knownhosts: key mismatch"),

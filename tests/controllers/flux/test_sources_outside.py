@@ -67,7 +67,7 @@ async def test_offline_a_source_says_that_its_host_is_not_mirrored(flux: World) 
     await flux.create(GIT_REPOSITORIES, "theirs", spec)
     await flux.create(HELM_REPOSITORIES, "theirs", {"url": f"{elsewhere}/charts", "interval": "1m0s"})
     message = await flux.failed(GIT_REPOSITORIES, "theirs", "GitOperationFailed")
-    assert message.endswith("offline: the repository's host is not mirrored here")
+    assert message.endswith("offline: elsewhere.example.test is not mirrored here")
     message = await flux.failed(HELM_REPOSITORIES, "theirs", "Failed")
     assert message.endswith("offline: elsewhere.example.test is not mirrored here")
     assert flux.mirror.refused == {"elsewhere.example.test"}
