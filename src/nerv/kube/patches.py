@@ -46,6 +46,12 @@ def json_patch(obj: Object, operations: Sequence[Mapping[str, Any]]) -> Object:
         raise PatchError("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
     document: Any = clone(obj)
     for operation in operations:
+        if not isinstance(operation, dict):
+            raise PatchError(
+                "json: cannot unmarshal a value that is no object into Go value of type jsonpatch.Operation"
+            )
+        if not isinstance(operation.get("from", ""), str):
+            raise PatchError(f"{operation.get('op')} operation does not apply: missing from path")
         document = _apply(document, operation)
     if not isinstance(document, dict):
         raise PatchError("the patch replaces the object by something that is not an object")
