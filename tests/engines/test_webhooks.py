@@ -16,57 +16,28 @@ from tests.support import commands
 from tests.support.apiserver import authority
 from tests.support.engines import Machine, engine
 from tests.support.nodes import eventually, is_ready, needs_namespaces, network, pod, proxy_network
+from tests.support.webhook_answers import ANSWERS, CALLED, JSON, MUTATING, TEXTS, VALIDATING, base64_of, review
 
 from nerv import certificates
 from nerv.http import tls
 from nerv.http.messages import Request, Response
 from nerv.http.server import Server, listen
 from nerv.kube import errors
-from nerv.kube.resources import CONFIG_MAPS, PODS, SECRETS, SERVICE_ACCOUNTS, SERVICES, VALIDATING_WEBHOOKS
+from nerv.kube.resources import (
+    CONFIG_MAPS,
+    MUTATING_WEBHOOKS,
+    PODS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    VALIDATING_WEBHOOKS,
+    Resource,
+)
 from nerv.node.programs import ProcessProgram, Rewrites
 
 pytestmark = [pytest.mark.timeout(180)]
 CLUSTER_ADDRESS = "10.43.0.50"
 ENGINES = ("embedded", pytest.param("upstream", marks=commands.NEEDS_UPSTREAM))
-_TEXT, _JSON = "text/plain", "application/json"
-_STATUS = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no entry", "code": 403}
-_REVIEW = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1"}
-_OLD = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1beta1", "response": {"allowed": True}}
-_CALLED, _READ = "failed to call webhook: ", "received invalid webhook response: "
-ANSWERS = (
-    (301, _TEXT, "boom", f"{_CALLED}the server responded with the status code 301 but did not return more information"),
-    (400, _TEXT, "boom", f"{_CALLED}the server rejected our request for an unknown reason"),
-    (401, _TEXT, "boom", f"{_CALLED}the server has asked for the client to provide credentials"),
-    (403, _TEXT, "boom", f"{_CALLED}boom"),
-    (403, _JSON, json.dumps(_STATUS), f"{_CALLED}no entry"),
-    (404, _TEXT, "boom", f"{_CALLED}the server could not find the requested resource"),
-    (405, _TEXT, "boom", f"{_CALLED}the server does not allow this method on the requested resource"),
-    (409, _TEXT, "boom", f"{_CALLED}the server reported a conflict"),
-    (415, _TEXT, "boom", f"{_CALLED}boom"),
-    (418, _TEXT, "boom", f"{_CALLED}the server responded with the status code 418 but did not return more information"),
-    (422, _TEXT, "boom", f"{_CALLED}the server rejected our request due to an error in our request"),
-    (429, _TEXT, "boom", f"{_CALLED}the server has received too many requests and has asked us to try again later"),
-    (500, _TEXT, "boom", f'{_CALLED}an error on the server ("boom") has prevented the request from succeeding'),
-    (500, _JSON, "{}", f'{_CALLED}an error on the server ("unknown") has prevented the request from succeeding'),
-    (503, _TEXT, "boom", f"{_CALLED}the server is currently unable to handle the request"),
-    (
-        504,
-        _TEXT,
-        "boom",
-        f"{_CALLED}the server was unable to return a response in the time allotted, but may still be processing the "
-        "request",
-    ),
-    (200, _JSON, "", f"{_CALLED}0-length response with status code: 200 and content type: application/json"),
-    (201, _JSON, "{}", f"{_READ}webhook response was absent"),
-    (200, _JSON, json.dumps(_REVIEW), f"{_READ}webhook response was absent"),
-    (
-        200,
-        _JSON,
-        json.dumps(_OLD),
-        f"{_CALLED}converting (v1beta1.AdmissionReview) to (v1.AdmissionReview): unknown conversion",
-    ),
-)
-"""Status, type and text of a webhook's answer, and what the API server says of it."""
 DRIVERS = (
     pytest.param(network, id="namespaces", marks=needs_namespaces),
     pytest.param(proxy_network, id="proxy"),
@@ -117,7 +88,8 @@ class Outside:
         review = json.loads(request.body)
         self.asked.append(review["request"]["name"])
         if self.answer:
-            return self.answer
+            body = self.answer.body.replace(b"UID", review["request"]["uid"].encode())
+            return Response(self.answer.status, body, self.answer.content_type)
         answer = {"uid": review["request"]["uid"], "allowed": False, "status": self.status}
         return Response(200, json.dumps({**review, "request": None, "response": answer}).encode())
 
@@ -170,7 +142,9 @@ async def _serve(machine: Machine) -> None:
     await world.wait(PODS, "hook", is_ready)
 
 
-async def _register(machine: Machine, name: str, **place: Any) -> None:
+async def _register(
+    machine: Machine, name: str, kind: Resource = VALIDATING_WEBHOOKS, policy: str = "Fail", **place: Any
+) -> None:
     bundle = base64.b64encode(authority().certificate.encode()).decode()
     webhook = {
         "name": f"{name}.example.com",
@@ -179,8 +153,9 @@ async def _register(machine: Machine, name: str, **place: Any) -> None:
         "objectSelector": {"matchLabels": {"checked-by": name}},
         "admissionReviewVersions": ["v1"],
         "sideEffects": "None",
+        "failurePolicy": policy,
     }
-    await machine.world.create(VALIDATING_WEBHOOKS, {"metadata": {"name": name}, "webhooks": [webhook]})
+    await machine.world.create(kind, {"metadata": {"name": name}, "webhooks": [webhook]})
 
 
 async def _refused(machine: Machine, name: str, x: str = "1") -> str:
@@ -269,9 +244,56 @@ async def test_an_answer_that_is_no_review_is_told(machine: Machine, outside: Ou
     await _register(machine, "named", url=f"https://localhost:{outside.port}/check")
     await _refused(machine, "named")
     config_map = {"metadata": {"name": "x", "labels": {"checked-by": "named"}}, "data": {"x": "1"}}
-    for status, content_type, text, message in ANSWERS:
-        outside.answer = Response(status, text.encode(), content_type)
+    texts = ((status, content_type, text, f"{CALLED}{message}") for status, content_type, text, message in TEXTS)
+    for status, content_type, text, message in (*ANSWERS, *texts):
+        outside.answer = Response(status, text if isinstance(text, bytes) else text.encode(), content_type)
         with pytest.raises(errors.InternalError) as refused:
             await machine.world.create(CONFIG_MAPS, config_map)
         told = 'Internal error occurred: failed calling webhook "named.example.com": '
         assert refused.value.message == told + message, (status, content_type, text)
+
+
+@pytest.mark.parametrize("driver", DRIVERS[1:], indirect=True)
+async def test_a_review_that_is_malformed_is_told_and_never_allows(machine: Machine, outside: Outside) -> None:
+    url = f"https://localhost:{outside.port}/check"
+    for name, kind, cases in (
+        ("validating", VALIDATING_WEBHOOKS, VALIDATING),
+        ("mutating", MUTATING_WEBHOOKS, MUTATING),
+    ):
+        outside.answer = None
+        await _register(machine, name, kind, url=url)
+        await _refused(machine, name)
+        config_map = {"metadata": {"name": "x", "labels": {"checked-by": name}}, "data": {"x": "1"}}
+        for answer, message in cases:
+            outside.answer = Response(200, json.dumps(answer).encode(), JSON)
+            with pytest.raises(errors.InternalError) as refused:
+                await machine.world.create(CONFIG_MAPS, config_map)
+            told = f'Internal error occurred: failed calling webhook "{name}.example.com": '
+            assert refused.value.message == told + message, answer
+
+
+@pytest.mark.parametrize("driver", DRIVERS[1:], indirect=True)
+async def test_failures_that_are_ignored_are_so_whatever_fails(machine: Machine, outside: Outside) -> None:
+    """A malformed review, a host that none can be, an authority that is none."""
+    outside.answer = Response(200, json.dumps(review(status={"code": "403"}, allowed=False)).encode(), JSON)
+    place = f"https://localhost:{outside.port}/check"
+    await _register(machine, "malformed", policy="Ignore", url=place)
+    for name, url in (
+        ("port", "https://h:99999/"),
+        ("dots", "https://a..b/"),
+        ("long", f"https://{'a' * 64}.example/"),
+    ):
+        await _register(machine, name, policy="Ignore", url=url)
+    await _register(machine, "authority", policy="Ignore", url=place, caBundle=base64_of("no PEM"))
+    for name in ("malformed", "port", "dots", "long", "authority"):
+        assert await _created(machine, name) == f"configmap/{name} created\n"
+
+
+@pytest.mark.parametrize("driver", DRIVERS[1:], indirect=True)
+async def test_an_authority_that_is_none_is_told(machine: Machine, outside: Outside) -> None:
+    await _register(machine, "named", url=f"https://localhost:{outside.port}/check", caBundle=base64_of("no PEM"))
+    assert (
+        'failed calling webhook "named.example.com": could not get REST client: unable to load root certificates: '
+        "unable to parse bytes as PEM block"
+    ) in await _refused(machine, "named")
+    assert outside.asked == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,16 +14,18 @@ from nerv.apiserver import conversion, shaping
 from nerv.apiserver.access.reviews import describe
 from nerv.apiserver.context import Attributes, Context
 from nerv.apiserver.registry import Served
-from nerv.apiserver.webhooks import matching
-from nerv.apiserver.webhooks.answers import CallFailed
+from nerv.apiserver.webhooks import matching, responses
+from nerv.apiserver.webhooks.answers import quoted
 from nerv.apiserver.webhooks.calling import Endpoint
+from nerv.apiserver.webhooks.failures import CallFailed, NotCallable
+from nerv.apiserver.webhooks.responses import Response
 from nerv.kube import cel, errors, patches
 from nerv.kube.objects import Object
 
 _MUTATING = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
 _VALIDATING = "validatingwebhookconfigurations.admissionregistration.k8s.io"
 _USUAL_TIMEOUT = 10
-_BAD_REQUEST = 400
+_JSON_PATCH = "JSONPatch"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ async def validate(context: Context, attributes: Attributes) -> None:
     hooks = list(_chosen(context, attributes, _VALIDATING))
     if not hooks:
         return
-    outcomes = await asyncio.gather(*(_ask(context, attributes, hook) for hook in hooks), return_exceptions=True)
+    outcomes = await asyncio.gather(
+        *(_ask(context, attributes, hook, mutating=False) for hook in hooks), return_exceptions=True
+    )
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome
@@ -97,14 +100,16 @@ def _conditions_hold(attributes: Attributes, hook: _Hook) -> bool:
 
 
 async def _mutate(context: Context, attributes: Attributes, hook: _Hook) -> None:
-    response = await _ask(context, attributes, hook)
-    patch = response.get("patch")
-    if not patch or attributes.obj is None:
+    response = await _ask(context, attributes, hook, mutating=True)
+    if not response.patch or attributes.obj is None:
+        return
+    if response.patch_type != _JSON_PATCH:
+        _give_up(hook, CallFailed(f"unsupported patch type {quoted(response.patch_type)}"))
         return
     try:
-        shown = _recast(attributes.obj, hook.served)
-        changed = patches.json_patch(shown, orjson.loads(base64.b64decode(patch)))
-    except (ValueError, patches.PatchError) as error:
+        operations = orjson.loads(response.patch)
+        changed = patches.json_patch(_recast(attributes.obj, hook.served), operations)
+    except (orjson.JSONDecodeError, patches.PatchError) as error:
         raise errors.InternalError(f"Internal error occurred: {error}") from None
     changed = conversion.recast(changed, attributes.served.resource.api_version)
     shaping.decode(attributes.served, changed, "Ignore", [])
@@ -113,53 +118,40 @@ async def _mutate(context: Context, attributes: Attributes, hook: _Hook) -> None
     attributes.obj.update(changed)
 
 
-async def _ask(context: Context, attributes: Attributes, hook: _Hook) -> Object:
-    """The response of a webhook that allows; an empty one if its failure is ignored."""
-    identifier = str(uuid.uuid4())
+async def _ask(context: Context, attributes: Attributes, hook: _Hook, *, mutating: bool) -> Response:
+    """The response of a webhook that allows; one that changes nothing if its failure is ignored."""
     review = {
         "kind": "AdmissionReview",
         "apiVersion": "admission.k8s.io/v1",
-        "request": _request(attributes, hook, identifier),
+        "request": _request(attributes, hook, str(uuid.uuid4())),
     }
+    try:
+        response = responses.verified(await _call(context, hook, review), review, mutating=mutating)
+    except CallFailed as failure:
+        _give_up(hook, failure)
+        return Response()
+    attributes.warnings += response.warnings
+    if not response.allowed:
+        raise responses.denial(hook.name, response.status)
+    return response
+
+
+async def _call(context: Context, hook: _Hook, review: Object) -> Object:
+    """The answer of a webhook. Raises CallFailed."""
     timeout = hook.spec.get("timeoutSeconds") or _USUAL_TIMEOUT
     try:
-        try:
-            answer = await context.webhooks.post(Endpoint.of(hook.spec["clientConfig"]), review, timeout)
-        except CallFailed as failure:
-            raise CallFailed(f"failed to call webhook: {failure}") from None
-        response = _response(answer, identifier)
+        return await context.webhooks.post(Endpoint.of(hook.spec["clientConfig"]), review, timeout)
+    except NotCallable as failure:
+        raise CallFailed(f"could not get REST client: {failure}") from None
     except CallFailed as failure:
-        if hook.ignores_failure:
-            return {}
+        raise CallFailed(f"failed to call webhook: {failure}") from None
+
+
+def _give_up(hook: _Hook, failure: CallFailed) -> None:
+    """Raises errors.InternalError, unless the webhook's failures are ignored."""
+    if not hook.ignores_failure:
         text = f'failed calling webhook "{hook.name}": {failure}'
         raise errors.InternalError(f"Internal error occurred: {text}", {"causes": [{"message": text}]}) from None
-    attributes.warnings += response.get("warnings") or ()
-    if not response.get("allowed"):
-        raise _denial(hook.name, response.get("status") or {})
-    return response
-
-
-def _response(answer: Object, identifier: str) -> Object:
-    response: Object | None = answer.get("response")
-    if response is None:
-        raise CallFailed("received invalid webhook response: webhook response was absent")
-    if response.get("uid") != identifier:
-        wrong = f'expected response.uid="{identifier}", got "{response.get("uid", "")}"'
-        raise CallFailed(f"received invalid webhook response: {wrong}")
-    return response
-
-
-def _denial(name: str, status: Mapping[str, Any]) -> errors.ApiError:
-    """The webhook's own status under its name: no reason is added, and a code that is none of a refusal is 400."""
-    text = f'admission webhook "{name}" denied the request'
-    if status.get("message"):
-        text += f": {status['message']}"
-    elif status.get("reason"):
-        text += f": {status['reason']}"
-    else:
-        text += " without explanation"
-    code = max(status.get("code") or 0, _BAD_REQUEST)
-    return errors.from_status({**status, "code": code, "message": text})
 
 
 def _request(attributes: Attributes, hook: _Hook, identifier: str) -> Object:

@@ -15,13 +15,14 @@ import orjson
 from nerv.apiserver import routing
 from nerv.apiserver.store import Store
 from nerv.apiserver.webhooks import answers
-from nerv.apiserver.webhooks.answers import CallFailed
+from nerv.apiserver.webhooks.failures import CallFailed, NotCallable
 from nerv.http import exchange, tls
 from nerv.http.exchange import Dial, Exchange, ExchangeError
 from nerv.kube import errors
 from nerv.kube.objects import Object
 
 _LARGEST_ANSWER = 16 << 20
+_NO_PEM = "unable to load root certificates: unable to parse bytes as PEM block"
 _HEADERS = {"Accept": "application/json, */*", "Content-Type": "application/json", "Connection": "close"}
 
 
@@ -30,7 +31,8 @@ class Endpoint:
     """Where a webhook is, as clientConfig says: a Service, or a URL."""
 
     url: str
-    ca_pem: str
+    ca_bundle: str
+    """PEM in base64; empty: the system's authorities"""
     namespace: str = ""
     service: str = ""
     port: int = 443
@@ -38,7 +40,7 @@ class Endpoint:
     @classmethod
     def of(cls, config: dict[str, Any]) -> Endpoint:
         """From a clientConfig."""
-        bundle = base64.b64decode(config.get("caBundle") or "").decode("utf-8", "replace")
+        bundle = config.get("caBundle") or ""
         service = config.get("service")
         if not service:
             return cls(config.get("url") or "", bundle)
@@ -71,7 +73,8 @@ class Caller:
         except ssl.SSLCertVerificationError as error:
             reason = f"tls: failed to verify certificate: x509: {error.verify_message}"
             raise CallFailed(f'Post "{url}": {reason}') from None
-        except (OSError, ExchangeError, asyncio.IncompleteReadError) as error:
+        except (OSError, ExchangeError, asyncio.IncompleteReadError, ValueError) as error:
+            # ValueError: a host or port that none can be
             raise CallFailed(f'Post "{url}": {error or type(error).__name__}') from None
 
     async def _post(self, endpoint: Endpoint, review: Object, url: str) -> Object:
@@ -83,21 +86,26 @@ class Caller:
             address = routing.resolve(self._store, endpoint.namespace, endpoint.service, endpoint.port)
         if dial is None:
             raise errors.ServiceUnavailable("the API server has no way to webhooks")
+        context = self._context(endpoint.ca_bundle)
         connection = await dial(*address)
-        call = Exchange(await exchange.secure(connection, self._context(endpoint.ca_pem), host))
         try:
+            call = Exchange(await exchange.secure(connection, context, host))
             path = f"{parts.path or '/'}?{parts.query}"
             await call.send("POST", path, f"{host}:{port}", _HEADERS, orjson.dumps(review))
             head = await call.head()
             body = await call.read(_LARGEST_ANSWER)
         finally:
-            call.close()
+            connection[1].close()
         return answers.read(head.status, head.headers.get("content-type", ""), body, review)
 
-    def _context(self, ca_pem: str) -> ssl.SSLContext:
-        context = self._contexts.get(ca_pem)
+    def _context(self, ca_bundle: str) -> ssl.SSLContext:
+        context = self._contexts.get(ca_bundle)
         if context is None:
             if len(self._contexts) > 64:
                 self._contexts.clear()
-            context = self._contexts[ca_pem] = tls.client_context(ca_pem or None)
+            try:
+                context = tls.client_context(base64.b64decode(ca_bundle).decode("ascii", "ignore") or None)
+            except (ssl.SSLError, ValueError):
+                raise NotCallable(_NO_PEM) from None
+            self._contexts[ca_bundle] = context
         return context
