@@ -26,6 +26,7 @@ from nerv.kube.resources import (
     MUTATING_WEBHOOKS,
     SERVICES,
     VALIDATING_WEBHOOKS,
+    Resource,
 )
 
 Review = dict[str, Any]
@@ -50,12 +51,14 @@ class Hook:
 
     def __init__(self) -> None:
         self.answer: Callable[[Review], Review] = lambda request: {"allowed": True}
+        self.converted: Callable[[Review], Review] = lambda response: response
+        """what becomes of the whole answer to a conversion"""
         self.seen: list[Review] = []
 
     def handle(self, request: Request) -> Response:
         review = orjson.loads(request.body)
         if review["kind"] == "ConversionReview":
-            return Response(200, orjson.dumps({**review, "response": convert(review["request"])}))
+            return Response(200, orjson.dumps(self.converted({**review, "response": convert(review["request"])})))
         self.seen.append(review["request"])
         response = {"uid": review["request"]["uid"], **self.answer(review["request"])}
         return Response(200, orjson.dumps({**review, "request": None, "response": response}))
@@ -179,7 +182,8 @@ async def test_match_conditions(world: Client, hook: Hook) -> None:
     assert [seen["name"] for seen in hook.seen] == ["b"]
 
 
-async def test_conversion_webhook_stands_between_the_versions(world: Client, hook: Hook) -> None:
+async def _things(world: Client) -> tuple[Resource, Resource]:
+    """A custom resource that a webhook converts: its old and its new version, and one object."""
     bundle = base64.b64encode(authority().certificate.encode()).decode()
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     client_config = {"caBundle": bundle, "service": {"name": "hook", "namespace": "default", "path": "/convert"}}
@@ -201,15 +205,92 @@ async def test_conversion_webhook_stands_between_the_versions(world: Client, hoo
     }
     await world.create(CUSTOM_RESOURCE_DEFINITIONS, definition)
     old, new = [await world.resource_for(f"example.com/{version}", "Thing") for version in ("v1beta1", "v1")]
-    thing = {
-        "apiVersion": "example.com/v1beta1",
-        "kind": "Thing",
-        "metadata": {"name": "t", "namespace": "default"},
-        "spec": {"seen": ""},
-    }
-    made = await world.create(old, thing)
+    return old, new
+
+
+_THING = {
+    "apiVersion": "example.com/v1beta1",
+    "kind": "Thing",
+    "metadata": {"name": "t", "namespace": "default"},
+    "spec": {"seen": ""},
+}
+
+
+async def test_conversion_webhook_stands_between_the_versions(world: Client, hook: Hook) -> None:
+    old, new = await _things(world)
+    made = await world.create(old, _THING)
     assert (made["apiVersion"], made["spec"]) == ("example.com/v1beta1", {"seen": "v1 v1beta1"})
     stored = await world.get(new, "t", "default")
     assert (stored["apiVersion"], stored["spec"]) == ("example.com/v1", {"seen": "v1"})
     listed = await world.list(old, "default")
     assert [item["spec"] for item in listed.items] == [{"seen": "v1 v1beta1"}]
+
+
+def _answered(**changes: Any) -> Callable[[Review], Review]:
+    return lambda review: {**review, "response": {**review["response"], **changes}}
+
+
+def _objects(change: Callable[[Review], Any]) -> Callable[[Review], Review]:
+    return lambda review: _answered(convertedObjects=[change(each) for each in review["response"]["convertedObjects"]])(
+        review
+    )
+
+
+def _about(**changes: Any) -> Callable[[Review], Review]:
+    return _objects(lambda each: {**each, "metadata": {**each["metadata"], **changes}})
+
+
+_INVALID = " returned invalid converted object at index 0: "
+
+
+@pytest.mark.parametrize(
+    ("converted", "told"),
+    [
+        (
+            lambda review: {"response": review["response"]},
+            " failed: expected webhook response of apiextensions.k8s.io/v1, Kind=ConversionReview, got /, Kind=",
+        ),
+        (lambda review: {**review, "response": None}, " failed: no response provided"),
+        (_answered(uid="other"), ', got "other"'),
+        (_answered(result={"status": "Failure", "message": "cannot"}), " failed: cannot"),
+        (_answered(result={}), " failed: response.result.status was '', not 'Success'"),
+        (
+            _answered(result="Success"),
+            " failed: json: cannot unmarshal string into Go struct field ConversionResponse.response.result of type "
+            "v1.Status",
+        ),
+        (_answered(convertedObjects=[]), " returned 0 objects, expected 1"),
+        (_objects(lambda each: 5), f"{_INVALID}Object 'Kind' is missing"),
+        (
+            _objects(lambda each: {**each, "apiVersion": "example.com/v2"}),
+            f"{_INVALID}invalid groupVersion (expected example.com/v1, received example.com/v2)",
+        ),
+        (
+            _objects(lambda each: {**each, "kind": "Other"}),
+            f"{_INVALID}invalid kind (expected Thing, received Other)",
+        ),
+        (_about(name="other"), f"{_INVALID}must have the same name: t != other"),
+        (
+            _about(labels={"a": 1}),
+            " returned invalid metadata in object at index 0: metadata.labels[a] must be a string in converted object",
+        ),
+    ],
+)
+async def test_a_conversion_is_verified(
+    world: Client, hook: Hook, converted: Callable[[Review], Review], told: str
+) -> None:
+    old, _ = await _things(world)
+    hook.converted = converted
+    with pytest.raises(errors.InternalError) as refused:
+        await world.create(old, _THING)
+    assert refused.value.message.startswith("conversion webhook for example.com/v1beta1, Kind=Thing ")
+    assert refused.value.message.endswith(told)
+
+
+@pytest.mark.parametrize("patch", [[1], {}, [{"op": "move", "from": 5, "path": "/data/y"}]])
+async def test_a_patch_that_is_none_is_told(world: Client, hook: Hook, patch: Any) -> None:
+    given = base64.b64encode(orjson.dumps(patch)).decode()
+    hook.answer = lambda request: {"allowed": True, "patchType": "JSONPatch", "patch": given}
+    await world.create(MUTATING_WEBHOOKS, configuration())
+    with pytest.raises(errors.InternalError, match="Internal error occurred: "):
+        await world.create(CONFIG_MAPS, config_map())
