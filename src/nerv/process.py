@@ -82,14 +82,25 @@ async def pipe(command: Sequence[str], input: bytes, *, env: Mapping[str, str] |
 async def _end(child: asyncio.subprocess.Process) -> None:
     """Kill what is left of a child and of the helpers it started: they hold its pipes (git has one per transport)."""
     streams = (child.stdout, child.stderr)
-    if child.returncode is not None and all(stream is None or stream.at_eof() for stream in streams):
+    unread = child.stdin is not None and not child.stdin.is_closing()
+    if child.returncode is not None and not unread and all(stream is None or stream.at_eof() for stream in streams):
         return
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(child.communicate(), _END_SECONDS)
-    for _ in range(3):
-        await asyncio.sleep(0)  # asyncio closes what belonged to the child some turns after its end
+        await asyncio.wait_for(_closed(child), _END_SECONDS)
+
+
+async def _closed(child: asyncio.subprocess.Process) -> None:
+    """Wait until the child has ended and its pipes are closed. What it has not read of its input is dropped."""
+    if child.stdin:
+        pipe = child.stdin.transport
+        if not pipe.is_closing() or pipe.get_write_buffer_size():
+            pipe.abort()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            await child.stdin.wait_closed()
+    await child.communicate()
+    await asyncio.sleep(0)  # the loop closes what it keeps of the child in the turn after the end, and tells nobody
 
 
 @dataclass

@@ -2,9 +2,11 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from nerv import process
 from nerv.errors import NervError, ProcessError
@@ -40,6 +42,29 @@ async def test_a_program_that_the_kernel_refuses_is_one_line(tmp_path: Path) -> 
 async def test_a_child_that_takes_too_long_is_killed() -> None:
     with pytest.raises(NervError, match=r"`sleep` did not end within 0.05 s"):
         await process.run(["sleep", "60"], timeout=0.05)
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("command", ["exec sleep 60", "head -c 1; sleep 60 & exit 0"], ids=["itself", "helper"])
+def test_a_run_that_is_cancelled_at_any_time_leaves_no_pipe_open(
+    loop: Callable[[], asyncio.AbstractEventLoop], command: str
+) -> None:
+    more_than_a_pipe_holds = b"x" * 1_000_000
+
+    async def cancelled(turns: int) -> None:
+        await process.run(["cat"], input=b"x")  # what a loop opens once and for all
+        before = set(Path("/proc/self/fd").iterdir())
+        running = asyncio.create_task(process.run(["sh", "-c", command], input=more_than_a_pipe_holds))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert set(Path("/proc/self/fd").iterdir()) == before, turns
+
+    for turns in range(40):
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(cancelled(turns))
 
 
 async def test_stop_kills_a_child_that_ignores_sigterm(tmp_path: Path) -> None:
