@@ -213,19 +213,27 @@ def _push(home: Home, hub: Hub, url: str) -> None:
         process.run_sync(["git", "-C", str(home.folder), "push", "-q", url, "main"], env=environment)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_an_ssh_url_runs_here_unchanged(tmp_path: Path, engine: str) -> None:
-    """Flux's default of a bootstrap: the mirror answers for it over SSH, nothing in the repository is changed."""
+@pytest.mark.parametrize(
+    ("engine", "host", "provider"),
+    [
+        ("embedded", "github.com", "github"),
+        pytest.param("upstream", "github.com", "github", marks=commands.NEEDS_UPSTREAM),
+        pytest.param("upstream", "203.0.113.7", "generic", marks=commands.NEEDS_UPSTREAM),
+    ],
+)
+def test_an_ssh_url_runs_here_unchanged(tmp_path: Path, engine: str, host: str, provider: str) -> None:
+    """Flux's default of a bootstrap: the mirror answers for it over SSH, nothing in the repository is changed. A host
+    that is given by its address is never looked up by name."""
     home = Home.at(tmp_path)
     home.folder.mkdir()
-    text = SMALL.replace("https://github.com/you/home.git", "ssh://git@github.com/you/home.git")
+    text = SMALL.replace("https://github.com/you/home.git", f"ssh://git@{host}/you/home.git\n    provider: {provider}")
     (home.folder / "nerv.yaml").write_text(text)
     home.nerv("init", str(home.folder))
     head = home.git("rev-parse", "main").strip()
     with commands.up(home, "--engine", engine):
         _complete(home)
         source = home.get("gitrepository", "-n", "flux-system", "flux-system")
-        assert source["spec"]["url"] == "ssh://git@github.com/you/home.git"
+        assert source["spec"]["url"] == f"ssh://git@{host}/you/home.git"
         assert source["status"]["artifact"]["revision"] == f"main@sha1:{head}"
     said = home.nerv("up", str(home.folder), "--bare", "--detach", code=1).stderr
     assert "has been started with its repository before (`nerv reset` forgets that cluster)" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from nerv.kube.resources import ENDPOINT_SLICES, SERVICES
 from nerv.mirror import Inside, Outlets
 from nerv.mirror import proxy as proxies
 from nerv.mirror.inside import Ends
-from nerv.mirror.outlets import SOURCES, Place, keeps_address, place_of
+from nerv.mirror.outlets import SOURCES, Place, keeps_address, place_of, reached_at
 from nerv.mirror.proxy import Proxy
 from nerv.network.driver import DialError, Network
 from nerv.network.services import ServiceTable
@@ -67,6 +68,26 @@ def test_where_a_source_is(spec: Object, place: Place | None) -> None:
 )
 def test_an_address_is_reached_at_itself(host: str, does: bool) -> None:
     assert keeps_address(host) is does
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("git.example.test", MIRROR),
+        ("203.0.113.7", "203.0.113.7"),
+        ("192.168.1.111", MIRROR),
+        ("10.43.0.9", MIRROR),
+        ("127.0.0.1", MIRROR),
+    ],
+)
+def test_where_a_mirrored_host_is_reached(host: str, address: str) -> None:
+    """An address is never looked up by name, and the cluster's own stay the cluster's."""
+
+    async def nowhere(host: str, port: int) -> Ends:
+        raise DialError(f"{host}:{port}")
+
+    networks = tuple(map(IPv4Network, ("10.43.0.0/16", "192.168.1.111/32")))
+    assert reached_at(host, MIRROR, Inside(nowhere, networks, "cluster.local")) == address
 
 
 @pytest.fixture

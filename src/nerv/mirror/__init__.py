@@ -10,6 +10,6 @@ loopback proxy (HTTP CONNECT), pods by DNS names that lead to the same socket.
 from nerv.mirror.config import ChartOrigin, MirrorConfig
 from nerv.mirror.inside import Inside
 from nerv.mirror.mirror import Mirror
-from nerv.mirror.outlets import Outlets
+from nerv.mirror.outlets import Outlets, keeps_address, reached_at
 
-__all__ = ["ChartOrigin", "Inside", "Mirror", "MirrorConfig", "Outlets"]
+__all__ = ["ChartOrigin", "Inside", "Mirror", "MirrorConfig", "Outlets", "keeps_address", "reached_at"]

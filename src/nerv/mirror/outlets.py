@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from nerv.kube.objects import Object
 from nerv.kube.resources import Resource
+from nerv.mirror.inside import Inside
 from nerv.mirror.proxy import Proxy, Refused, join
 from nerv.network.informing import Informers
 
@@ -78,6 +79,11 @@ def keeps_address(host: str) -> bool:
     own = address.is_loopback or address.is_link_local
     nobodys = address.is_multicast or address.is_reserved or address in _THIS_NETWORK or address in _ADDRESSES
     return not own and not nobodys
+
+
+def reached_at(host: str, mirror_address: str, inside: Inside) -> str:
+    """Where programs in pods reach a host that is mirrored; an address of the cluster's own stays the cluster's."""
+    return host if keeps_address(host) and not inside.holds(host) else mirror_address
 
 
 class Outlets:
@@ -150,7 +156,8 @@ class Outlets:
             await self._registry.unregister(self._addresses[place.host], place.port)
         for place in sorted(wanted - self._servers.keys()):
             await self._open(place)
-        await self._set_names({place.host: (self._addresses[place.host],) for place in wanted})
+        named = {place.host for place in wanted if not keeps_address(place.host)}
+        await self._set_names({host: (self._addresses[host],) for host in named})
 
     async def _report(self, wanted: Set[Place], before: Set[str]) -> set[Place]:
         """Report the hosts that cannot be had offline, and no longer those that no source names any more."""

@@ -22,7 +22,7 @@ from nerv.engines.protocol import Endpoint, Engine, EngineConfig, ReconcilerConf
 from nerv.errors import NervError
 from nerv.kube import kubeconfig
 from nerv.kube.client import Client
-from nerv.mirror import Inside, Mirror, MirrorConfig, Outlets
+from nerv.mirror import Inside, Mirror, MirrorConfig, Outlets, keeps_address, reached_at
 from nerv.network import choosing
 from nerv.network.choosing import Choice
 from nerv.network.driver import DialError, Network, NetworkConfig
@@ -269,6 +269,7 @@ class Cluster:
     ) -> Mirror:
         """Answer for the hosts of the repository and of charts: through a proxy out here, by name inside."""
         plan, state = self._plan, self.folder.state
+        inside = Inside(network.dial, plan.networks, plan.cluster_domain, lambda: table.addresses)
         config = MirrorConfig(
             repository=None if self.bare else self.folder.root,
             repository_url=plan.repository_url,
@@ -281,7 +282,7 @@ class Cluster:
             proxy=self._outside_socket,
             ssh_host_key=identity.ssh_host_key,
             ca_bundle=state / "mirror-ca.crt",
-            inside=Inside(network.dial, plan.networks, plan.cluster_domain, lambda: table.addresses),
+            inside=inside,
             offline=self._options.offline,
             on_refused=lambda: offline.write(self.folder, self._refused()),
         )
@@ -289,10 +290,10 @@ class Cluster:
         mirror = self._mirror = Mirror(config, client)
         await mirror.start()
         stack.push_async_callback(mirror.stop)
-        for (_, port), socket in mirror.served.items():
-            await table.register(plan.mirror_address, port, socket)
+        for (host, port), socket in mirror.served.items():
+            await table.register(reached_at(host, plan.mirror_address, inside), port, socket)
         await table.register(plan.mirror_address, _PROXY_PORT, config.proxy)
-        names = {host: (plan.mirror_address,) for host, _ in mirror.served}
+        names = {host: (plan.mirror_address,) for host, _ in mirror.served if not keeps_address(host)}
         await network.set_names(names)
         outlets = self._outlets = Outlets(
             informers,
