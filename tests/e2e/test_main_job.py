@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -52,6 +53,35 @@ def test_nothing_simulated_pretends(home: Home) -> None:
     runtimes = {pod["metadata"]["name"]: pod["metadata"]["annotations"]["nerv.dev/runtime"] for pod in pods}
     assert set(runtimes.values()) <= {"process", "embedded", "simulated"}
     assert [r for name, r in runtimes.items() if name.startswith(("traefik-", "nerv-console-"))] == ["process"] * 2
+
+
+def test_programs_that_share_this_machines_network_say_what_was_rewritten(home: Home) -> None:
+    """Every pod that is a process listens where it is told, and nowhere else, with driver `proxy`."""
+    is_proxy = json.loads((home.folder / ".nerv" / "network.json").read_text())["driver"] == "proxy"
+    pods = [pod["metadata"] for pod in home.get("pods", "-A")["items"]]
+    told = {
+        pod["labels"].get("app", pod["labels"].get("app.kubernetes.io/name", pod["name"])): pod["annotations"]
+        for pod in pods
+        if pod["annotations"]["nerv.dev/runtime"] == "process"
+    }
+    controllers = {f"{name}-controller" for name in ("source", "kustomize", "helm", "notification")}
+    is_upstream = home.status()["engine"] == "upstream"
+    assert told.keys() == {"traefik", "nerv-console"} | (controllers if is_upstream else set())
+    if not is_proxy:
+        assert not any("nerv.dev/rewritten" in each for each in told.values())
+        return
+    rewritten = {name: each["nerv.dev/rewritten"] for name, each in told.items()}
+    listens = {
+        "traefik": ("--entryPoints.metrics.address",),
+        "nerv-console": ("0.0.0.0:8000 ->",),
+        **dict.fromkeys(controllers, ("--health-addr", "--metrics-addr")),
+        "source-controller": ("--health-addr", "--metrics-addr", "--storage-addr"),
+        "notification-controller": ("--health-addr", "--metrics-addr", "--events-addr", "--receiverAddr"),
+    }
+    for name, said in rewritten.items():
+        for option in listens[name]:
+            assert re.search(rf"{option}[= ]127(\.\d+){{3}}:\d+", said), (name, option, said)
+        assert "socks5" not in said  # its login is a secret
 
 
 def test_kubectl_reads_everything(home: Home) -> None:
