@@ -9,7 +9,6 @@ The API server's way by URLs is a proxy of its own, whose `loopback` are places 
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Set
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -82,7 +81,7 @@ async def engine(
                 state=private_folder(folder / "state"),
                 logs=private_folder(folder / "logs"),
                 run_folder=run,
-                port=_free_port(),
+                port=0,
                 ca=identity.ca,
                 serving=identity.api_server,
                 admin=identity.admin,
@@ -137,9 +136,3 @@ async def serve(machine: Machine, name: str, ca: KeyPair) -> None:
     spec = {"selector": {"app": name}, "ports": [{"port": 443, "targetPort": 8443}]}
     await world.create(SERVICES, {"metadata": {"name": name}, "spec": spec})
     await world.wait(PODS, name, is_ready)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from nerv.certificates import KeyPair
 from nerv.controllers.runtime.controller import Controller
@@ -34,7 +35,7 @@ class EngineConfig:
     run_folder: Path
     """short folder for unix sockets"""
     port: int
-    """loopback port of the API server"""
+    """loopback port of the API server; 0: any free one"""
     ca: KeyPair
     serving: KeyPair
     admin: KeyPair
@@ -61,6 +62,11 @@ class Endpoint:
 
     url: str
     unix: Path
+
+    @property
+    def port(self) -> int:
+        """The loopback port."""
+        return urlsplit(self.url).port or 443
 
 
 @dataclass(frozen=True)

@@ -254,6 +254,7 @@ class Cluster:
                 admission=policies.ADMISSION,
             )
         )
+        ports.record(state / "state.json", endpoint.port)
         text = kubeconfig.inline(endpoint.url, identity.ca.certificate, identity.admin, cluster=self._plan.name)
         folders.write_private(self.folder.kubeconfig, text)
         return endpoint

@@ -1,4 +1,4 @@
-"""The API server's loopback port: chosen once and kept, so that a kubeconfig stays valid over restarts."""
+"""The API server's loopback port: kept from its first start on, so that a kubeconfig stays valid over restarts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from nerv.operations.folder import write_private
 
 
 def api_port(path: Path) -> int:
-    """The recorded port while it is free, else a free one, recorded in `path`."""
+    """The port recorded in `path` while it is free, else 0: the server takes one, which nobody can take before it."""
     recorded = _recorded(path)
-    port = recorded if recorded and _free(recorded) else _any_free()
-    if port != recorded:
+    return recorded if recorded and _free(recorded) else 0
+
+
+def record(path: Path, port: int) -> None:
+    """Keep the port that the server has taken."""
+    if port != _recorded(path):
         write_private(path, json.dumps({"apiPort": port}))
-    return port
 
 
 def _recorded(path: Path) -> int:
@@ -35,9 +38,3 @@ def _free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _any_free() -> int:
-    with socket.socket() as tried:
-        tried.bind((HOST, 0))
-        return int(tried.getsockname()[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import tempfile
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
@@ -37,7 +36,7 @@ async def served(name: str) -> AsyncIterator[tuple[Client, str]]:
     engine.check()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nerv-fidelity-")))
-        config = _config(folder, _free_port())
+        config = _config(folder)
         endpoint = await engine.start(config)
         stack.push_async_callback(engine.stop)
         if name == engines.EMBEDDED:
@@ -45,7 +44,7 @@ async def served(name: str) -> AsyncIterator[tuple[Client, str]]:
         yield engine.client(*_ADMIN), endpoint.url
 
 
-def _config(folder: Path, port: int) -> EngineConfig:
+def _config(folder: Path) -> EngineConfig:
     for name in ("state", "logs", "run"):
         (folder / name).mkdir(mode=0o700)
     identity = pki.load(folder / "pki", service_address="10.43.0.1", cluster_domain=_DOMAIN)
@@ -53,7 +52,7 @@ def _config(folder: Path, port: int) -> EngineConfig:
         state=folder / "state",
         logs=folder / "logs",
         run_folder=folder / "run",
-        port=port,
+        port=0,
         ca=identity.ca,
         serving=identity.api_server,
         admin=identity.admin,
@@ -77,12 +76,6 @@ async def _start_controllers(stack: AsyncExitStack, engine: Engine, config: Engi
     stack.push_async_callback(tasks.stop)
     for controller in kubernetes.controllers(client, informers, KubernetesConfig(root_ca=config.ca.certificate)):
         tasks.start(f"controller {controller.name}", controller.run)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
 
 
 async def _nowhere(host: str, port: int) -> tuple[StreamReader, StreamWriter]:
