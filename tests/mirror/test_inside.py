@@ -140,3 +140,15 @@ async def test_before_the_mirror_serves_its_hosts_do_not_answer(tmp_path: Path) 
     way = Proxy(lambda: {("git.example.test", 443): tmp_path / "mirror.sock"}, offline=False)
     with pytest.raises(DialError, match=r"the mirror of git.example.test:443 does not answer: No such file"):
         await way.dial("git.example.test", 443)
+
+
+async def test_a_port_that_none_can_be_is_refused(tmp_path: Path) -> None:
+    way = Proxy(dict, loopback={("127.0.0.1", 99999)}, offline=False)
+    await way.start(tmp_path / "outside.sock")
+    try:
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "outside.sock"))
+        writer.write(b"CONNECT 127.0.0.1:99999 HTTP/1.1\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 400 99999 is no port\r\n")
+        writer.close()
+    finally:
+        await way.stop()

@@ -32,6 +32,7 @@ _HEAD = 1 << 14
 _CHUNK = 1 << 16
 _CONNECT_SECONDS = 10.0
 _HTTP = 80
+_PORTS = range(1, 1 << 16)
 _FORBIDDEN, _LOGIN_ASKED, _NO_ANSWER = 403, 407, 502
 _USER = "nerv"
 OFFLINE = 503
@@ -195,6 +196,8 @@ def _named(method: str, target: str) -> tuple[str, int]:
     """Host and port that a request is for. Raises Refused, ValueError."""
     if method == "CONNECT":
         host, _, port = target.rpartition(":")
+        if int(port) not in _PORTS:
+            raise Refused(400, f"{port} is no port")
         return host.strip("[]"), int(port)
     url = urlsplit(target)
     if url.scheme != "http" or not url.hostname:
