@@ -23,6 +23,7 @@ from nerv.certificates import KeyPair
 from nerv.controllers import kubernetes
 from nerv.controllers.kubernetes import KubernetesConfig
 from nerv.controllers.runtime import Informers
+from nerv.engines.ports import HeldPort
 from nerv.engines.protocol import EngineConfig
 from nerv.kube import kubeconfig
 from nerv.kube.resources import PODS, SECRETS, SERVICE_ACCOUNTS, SERVICES
@@ -76,12 +77,14 @@ async def engine(
         stack.push_async_callback(proxy.stop)
         identity = pki.load(private_folder(folder / "pki"), service_address=_API, cluster_domain=_DOMAIN)
         made = engines.create(name)
+        port = HeldPort()
+        stack.callback(port.release)
         endpoint = await made.start(
             EngineConfig(
                 state=private_folder(folder / "state"),
                 logs=private_folder(folder / "logs"),
                 run_folder=run,
-                port=0,
+                port=port,
                 ca=identity.ca,
                 serving=identity.api_server,
                 admin=identity.admin,

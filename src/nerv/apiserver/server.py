@@ -69,6 +69,8 @@ class Config:
     service_cidr: str = "10.43.0.0/16"
     host: str = "127.0.0.1"
     port: int = 0
+    reuse_port: bool = False
+    """The port is held already, by a socket that shares it."""
     unix: Path | None = None
     """A socket beside host and port, with the same TLS: the network gives it the address of the Service."""
     egress: Dial | None = None
@@ -196,7 +198,9 @@ class ApiServer:
         if config.serving is None:
             return
         context = tls.server_context(config.serving.certificate, config.serving.key, config.ca_pem)
-        self._servers.append(await listen(self.handle, host=config.host, port=config.port, ssl=context))
+        self._servers.append(
+            await listen(self.handle, host=config.host, port=config.port, ssl=context, reuse_port=config.reuse_port)
+        )
         if config.unix:
             self._servers.append(await listen(self.handle, unix=config.unix, ssl=context))
 

@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from nerv.certificates import KeyPair
 from nerv.controllers.runtime.controller import Controller
 from nerv.controllers.runtime.informer import Informers
 from nerv.controllers.serving import Exposure
+from nerv.engines.ports import HeldPort
 from nerv.kube.client import Client
 from nerv.node.programs import ProcessProgram
 
@@ -34,8 +34,8 @@ class EngineConfig:
     """where programs write what they say"""
     run_folder: Path
     """short folder for unix sockets"""
-    port: int
-    """loopback port of the API server; 0: any free one"""
+    port: HeldPort
+    """loopback port of the API server, which shares it with its holder"""
     ca: KeyPair
     serving: KeyPair
     admin: KeyPair
@@ -62,11 +62,6 @@ class Endpoint:
 
     url: str
     unix: Path
-
-    @property
-    def port(self) -> int:
-        """The loopback port."""
-        return urlsplit(self.url).port or 443
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,12 @@ async def listen(
     port: int = 0,
     unix: Path | None = None,
     ssl: tls_module.SSLContext | None = None,
+    reuse_port: bool = False,
 ) -> Server:
-    """Serve `handler` on a TCP port (0: any free one) or a unix socket. Raises OSError."""
+    """Serve `handler` on a TCP port (0: any free one) or a unix socket. Raises OSError.
+
+    `reuse_port`: also where sockets of this user share the port.
+    """
     loop = asyncio.get_running_loop()
     connections: set[_Connection] = set()
 
@@ -72,7 +76,7 @@ async def listen(
         listener = await loop.create_unix_server(accept, str(unix), ssl=ssl)
         unix.chmod(0o600)
     else:
-        listener = await loop.create_server(accept, host, port, ssl=ssl)
+        listener = await loop.create_server(accept, host, port, ssl=ssl, reuse_port=reuse_port)
     return Server(listener, connections)
 
 

@@ -18,6 +18,7 @@ from nerv.controllers import services
 from nerv.controllers.runtime import Controller, EventRecorder, Informers, SystemClock
 from nerv.controllers.services import ServicesConfig
 from nerv.deploy import flux
+from nerv.engines.ports import HeldPort
 from nerv.engines.protocol import Endpoint, Engine, EngineConfig, ReconcilerConfig
 from nerv.errors import NervError
 from nerv.kube import kubeconfig
@@ -174,7 +175,9 @@ class Cluster:
 
         self.note = "starting the API server"
         identity = pki.load(state / "pki", service_address=plan.api_address, cluster_domain=plan.cluster_domain)
-        endpoint = await self._start_engine(identity, network)
+        port = ports.hold_api_port(state / "state.json")
+        stack.callback(port.release)
+        endpoint = await self._start_engine(identity, network, port)
         stack.push_async_callback(self._engine.stop)
         stack.push_async_callback(self._tasks.stop)
         client = self._client = self._engine.client(*_ADMIN)
@@ -231,14 +234,14 @@ class Cluster:
         self._network_lines = networking.remember(self.folder, network, choice, asked).lines()
         return network
 
-    async def _start_engine(self, identity: pki.Pki, network: Network) -> Endpoint:
+    async def _start_engine(self, identity: pki.Pki, network: Network, port: HeldPort) -> Endpoint:
         state = self.folder.state
         endpoint = await self._engine.start(
             EngineConfig(
                 state=folders.private_folder(state / "data" / self._engine.name),
                 logs=folders.private_folder(self.folder.log.parent),
                 run_folder=self.folder.run_folder,
-                port=ports.api_port(state / "state.json"),
+                port=port,
                 ca=identity.ca,
                 serving=identity.api_server,
                 admin=identity.admin,
@@ -254,7 +257,6 @@ class Cluster:
                 admission=policies.ADMISSION,
             )
         )
-        ports.record(state / "state.json", endpoint.port)
         text = kubeconfig.inline(endpoint.url, identity.ca.certificate, identity.admin, cluster=self._plan.name)
         folders.write_private(self.folder.kubeconfig, text)
         return endpoint

@@ -1,40 +1,38 @@
-"""The API server's loopback port: kept from its first start on, so that a kubeconfig stays valid over restarts."""
+"""The API server's loopback port: chosen once and kept, so that a kubeconfig stays valid over restarts."""
 
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 
-from nerv.engines.upstream.ports import HOST, claim
+from nerv.engines.ports import HeldPort
+from nerv.errors import NervError
 from nerv.operations.folder import write_private
 
 
-def api_port(path: Path) -> int:
-    """The port recorded in `path` while it is free, else 0: the server takes one, which nobody can take before it."""
+def hold_api_port(path: Path) -> HeldPort:
+    """The recorded port while it is free, else a free one, recorded in `path`; the caller's from now on."""
     recorded = _recorded(path)
-    return recorded if recorded and _free(recorded) else 0
+    held = _hold(recorded)
+    try:
+        if held.number != recorded:
+            write_private(path, json.dumps({"apiPort": held.number}))
+    except BaseException:
+        held.release()
+        raise
+    return held
 
 
-def record(path: Path, port: int) -> None:
-    """Keep the port that the server has taken."""
-    if port != _recorded(path):
-        write_private(path, json.dumps({"apiPort": port}))
+def _hold(recorded: int) -> HeldPort:
+    try:
+        return HeldPort(recorded)
+    except NervError:  # somebody else has it by now
+        return HeldPort()
 
 
 def _recorded(path: Path) -> int:
     try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["apiPort"])
+        port = int(json.loads(path.read_text(encoding="utf-8"))["apiPort"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            tried.bind((HOST, port))
-            claim(port).close()
-        except OSError:
-            return False
-    return True
+    return port if port < 1 << 16 else 0

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
+import ssl
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.nodes import eventually
 
 from nerv import certificates, documents
+from nerv.engines.embedded import EmbeddedEngine
+from nerv.engines.ports import HOST, HeldPort
 from nerv.engines.protocol import EngineConfig
 from nerv.engines.upstream import arguments, credentials
 from nerv.engines.upstream.arguments import Places
 from nerv.engines.upstream.children import Children, Program
 from nerv.engines.upstream.engine import UpstreamEngine
-from nerv.engines.upstream.ports import HOST, HeldPort
 from nerv.engines.upstream.store import Store
 from nerv.errors import NervError
 from nerv.operations import ports
 
 
-def _config(folder: Path) -> EngineConfig:
+def _config(folder: Path, port: HeldPort) -> EngineConfig:
     ca = certificates.create_ca("test-ca")
     pair = certificates.issue(ca, "any", names=[HOST], client=True)
 
@@ -36,7 +40,7 @@ def _config(folder: Path) -> EngineConfig:
         state=folder / "state",
         logs=folder / "logs",
         run_folder=folder,
-        port=0,
+        port=port,
         ca=ca,
         serving=pair,
         admin=pair,
@@ -58,8 +62,10 @@ def _value(flags: list[str], name: str) -> str:
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> EngineConfig:
-    return _config(tmp_path)
+def config(tmp_path: Path) -> Iterator[EngineConfig]:
+    port = HeldPort()
+    yield _config(tmp_path, port)
+    port.release()
 
 
 @pytest.fixture
@@ -126,10 +132,14 @@ def test_the_api_server_reaches_the_cluster_by_the_egress_socket_alone(
     assert by_name["etcd"] == {"proxyProtocol": "Direct"}
 
 
-def test_a_held_port_is_nobodys_but_can_be_shared() -> None:
+@pytest.mark.parametrize("options", [(), (socket.SO_REUSEADDR,)])  # with the second as nearly every server has it
+def test_a_held_port_is_nobodys_but_can_be_shared(options: tuple[int, ...]) -> None:
     held = HeldPort()
-    with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
-        stranger.bind((HOST, held.number))
+    with socket.socket() as stranger:
+        for option in options:
+            stranger.setsockopt(socket.SOL_SOCKET, option, 1)
+        with pytest.raises(OSError, match="in use"):
+            stranger.bind((HOST, held.number))
     with socket.socket() as program, socket.socket() as client:
         program.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         program.bind((HOST, held.number))
@@ -141,9 +151,13 @@ def test_a_held_port_is_nobodys_but_can_be_shared() -> None:
     held.release()
 
 
-def test_a_port_that_is_taken_is_named() -> None:
+@pytest.mark.parametrize("shares", [False, True])
+def test_a_port_that_is_taken_is_named(shares: bool) -> None:
     with socket.socket() as other:
+        if shares:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         other.bind((HOST, 0))
+        other.listen()
         number = other.getsockname()[1]
         with pytest.raises(NervError, match=f"port {number} of 127.0.0.1 is taken"):
             HeldPort(number)
@@ -154,11 +168,41 @@ def test_two_platforms_do_not_share_a_port(tmp_path: Path) -> None:
     with pytest.raises(NervError, match=f"port {held.number} of 127.0.0.1 is taken"):
         HeldPort(held.number)
     recorded = tmp_path / "state.json"
-    ports.record(recorded, held.number)
-    assert ports.api_port(recorded) == 0  # the server takes another
+    recorded.write_text(json.dumps({"apiPort": held.number}))
+    second = ports.hold_api_port(recorded)
+    assert second.number != held.number
+    assert json.loads(recorded.read_text()) == {"apiPort": second.number}
+    second.release()
     held.release()
-    assert ports.api_port(recorded) == held.number
-    HeldPort(held.number).release()
+
+
+@pytest.mark.parametrize("told", ['{"apiPort": %d}', "", "{}", '{"apiPort": 70000}'])
+def test_the_port_is_the_platforms_from_its_choice_on(tmp_path: Path, told: str) -> None:
+    free = HeldPort()
+    free.release()
+    recorded = tmp_path / "state.json"
+    recorded.write_text(told % free.number if "%d" in told else told)
+    held = ports.hold_api_port(recorded)
+    assert held.number == free.number or "%d" not in told
+    assert json.loads(recorded.read_text()) == {"apiPort": held.number}
+    with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+        stranger.bind((HOST, held.number))
+    held.release()
+    again = ports.hold_api_port(recorded)
+    assert again.number == held.number
+    again.release()
+
+
+async def test_our_own_api_server_listens_on_a_held_port(config: EngineConfig) -> None:
+    for folder in (config.state, config.logs):
+        folder.mkdir()
+    engine = EmbeddedEngine()
+    endpoint = await engine.start(config)
+    assert endpoint.url == f"https://{HOST}:{config.port.number}"
+    _, writer = await asyncio.open_connection(HOST, config.port.number)  # the holder gets no connections
+    await writer.start_tls(ssl.create_default_context(cadata=config.ca.certificate))
+    writer.close()
+    await engine.stop()
 
 
 def _python(code: str) -> tuple[str, ...]:

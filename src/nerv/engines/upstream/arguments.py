@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerv import documents
+from nerv.engines.ports import HOST
 from nerv.engines.protocol import EngineConfig
 from nerv.engines.upstream.credentials import Credentials
-from nerv.engines.upstream.ports import HOST
 
 _NODE_ADDRESSES = "InternalIP,Hostname"
 

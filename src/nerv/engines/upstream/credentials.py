@@ -13,8 +13,8 @@ from pathlib import Path
 
 from nerv import certificates
 from nerv.certificates import KeyPair
+from nerv.engines.ports import HOST
 from nerv.engines.protocol import EngineConfig
-from nerv.engines.upstream.ports import HOST
 from nerv.kube import kubeconfig
 
 

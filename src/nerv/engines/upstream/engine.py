@@ -11,11 +11,11 @@ from typing_extensions import override
 
 from nerv import certificates, documents
 from nerv.controllers.runtime import Controller, Informers
+from nerv.engines.ports import HOST, HeldPort
 from nerv.engines.protocol import Endpoint, Engine, EngineConfig, ReconcilerConfig
 from nerv.engines.upstream import arguments, catalog, credentials, dependents, store
 from nerv.engines.upstream.arguments import Places
 from nerv.engines.upstream.children import Children, Program
-from nerv.engines.upstream.ports import HOST, HeldPort
 from nerv.engines.upstream.store import Store
 from nerv.errors import NervError
 from nerv.kube import errors
@@ -63,9 +63,9 @@ class UpstreamEngine(Engine):
             raise
 
     async def _start(self, config: EngineConfig) -> Endpoint:
-        for wanted in (0, 0, config.port):
-            self._ports.append(HeldPort(wanted))
-        etcd, peer, api = self._ports
+        for _ in range(2):
+            self._ports.append(HeldPort())
+        (etcd, peer), api = self._ports, config.port
         self._url = f"https://{HOST}:{api.number}"
         files = credentials.write(config.state / "pki", config, self._url)
         places = Places(

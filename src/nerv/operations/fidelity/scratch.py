@@ -11,6 +11,7 @@ from pathlib import Path
 from nerv.controllers import kubernetes
 from nerv.controllers.kubernetes import KubernetesConfig
 from nerv.controllers.runtime import Informers
+from nerv.engines.ports import HeldPort
 from nerv.engines.protocol import Engine, EngineConfig
 from nerv.kube.client import Client
 from nerv.operations import engines, pki
@@ -36,7 +37,9 @@ async def served(name: str) -> AsyncIterator[tuple[Client, str]]:
     engine.check()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nerv-fidelity-")))
-        config = _config(folder)
+        port = HeldPort()
+        stack.callback(port.release)
+        config = _config(folder, port)
         endpoint = await engine.start(config)
         stack.push_async_callback(engine.stop)
         if name == engines.EMBEDDED:
@@ -44,7 +47,7 @@ async def served(name: str) -> AsyncIterator[tuple[Client, str]]:
         yield engine.client(*_ADMIN), endpoint.url
 
 
-def _config(folder: Path) -> EngineConfig:
+def _config(folder: Path, port: HeldPort) -> EngineConfig:
     for name in ("state", "logs", "run"):
         (folder / name).mkdir(mode=0o700)
     identity = pki.load(folder / "pki", service_address="10.43.0.1", cluster_domain=_DOMAIN)
@@ -52,7 +55,7 @@ def _config(folder: Path) -> EngineConfig:
         state=folder / "state",
         logs=folder / "logs",
         run_folder=folder / "run",
-        port=0,
+        port=port,
         ca=identity.ca,
         serving=identity.api_server,
         admin=identity.admin,

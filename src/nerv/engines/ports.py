@@ -1,8 +1,9 @@
 """Loopback ports that nobody else can take: held by a bound socket while the program that listens there shares them.
 
-etcd and kube-apiserver can listen with SO_REUSEPORT. A socket that is bound and does not listen gets no connections and
-keeps the port from everybody but processes of this user that ask to share it, also while a program is started anew.
-Another platform of this user would ask to: so a name stands beside the port, which nobody can share.
+Every API server and etcd can listen with SO_REUSEPORT. A socket that is bound and does not listen gets no connections
+and keeps the port from everybody but processes of this user that ask to share it, from the choice on and also while a
+program is started anew. Two that hold at the same instant would not see each other: so a name stands beside the port,
+which nobody can share.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from nerv.errors import NervError
 
 HOST = "127.0.0.1"
 _TRIES = 20
-"""The kernel may offer a port that another platform shares with its own programs."""
+"""The kernel may offer a port that another platform holds."""
 
 
 class HeldPort:
@@ -34,7 +35,7 @@ class HeldPort:
         self._name.close()
 
 
-def claim(number: int) -> socket.socket:
+def _claim(number: int) -> socket.socket:
     """The name of a port, this process's until it is closed. Raises OSError when another has it."""
     name = socket.socket(socket.AF_UNIX)
     try:
@@ -48,11 +49,14 @@ def claim(number: int) -> socket.socket:
 def _held(wanted: int) -> tuple[socket.socket, socket.socket]:
     for _ in range(_TRIES):
         held = socket.socket()
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of the last run may linger
         try:
             held.bind((HOST, wanted))
-            return held, claim(held.getsockname()[1])
+            # kept from whom does not share, as most servers set the same option
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+            # only now: before, it would share what another program listens on
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            return held, _claim(held.getsockname()[1])
         except OSError:
             held.close()
             if wanted:
