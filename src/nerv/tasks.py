@@ -17,11 +17,21 @@ _log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Runs named tasks until `stop`. `first_back_off` and `last_back_off` in seconds, doubled at each failure."""
+    """Runs named tasks until `stop`. `first_back_off` and `last_back_off` in seconds, doubled at each failure.
 
-    def __init__(self, *, first_back_off: float = 0.1, last_back_off: float = 30.0) -> None:
+    `on_failure` hears the name of what has failed and in how many seconds it is started again; it does not raise.
+    """
+
+    def __init__(
+        self,
+        *,
+        first_back_off: float = 0.1,
+        last_back_off: float = 30.0,
+        on_failure: Callable[[str, float], None] | None = None,
+    ) -> None:
         self._first = first_back_off
         self._last = last_back_off
+        self._on_failure = on_failure
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
@@ -51,11 +61,14 @@ class Supervisor:
             try:
                 await run()
                 return
-            except NervError as error:
-                _log.warning("task %s: %s, next try in %.1f s", name, "; ".join(error.lines()), delay)
-            except Exception:  # noqa: BLE001  the supervisor must survive whatever a task does
-                _log.exception("task %s failed, next try in %.1f s", name, delay)
-            if asyncio.get_running_loop().time() - begun > self._last:
-                delay = self._first
+            except Exception as error:  # noqa: BLE001  the supervisor must survive whatever a task does
+                if asyncio.get_running_loop().time() - begun > self._last:
+                    delay = self._first
+                if isinstance(error, NervError):
+                    _log.warning("task %s: %s, next try in %.1f s", name, "; ".join(error.lines()), delay)
+                else:
+                    _log.exception("task %s failed, next try in %.1f s", name, delay)
+            if self._on_failure:
+                self._on_failure(name, delay)
             await asyncio.sleep(delay)
             delay = min(delay * 2, self._last)

@@ -86,6 +86,14 @@ def test_what_could_not_be_read_is_never_healthy() -> None:
     assert "Not readable    nodes is forbidden" in _text(page(refused))
 
 
+def test_a_control_plane_that_does_not_keep_running_is_not_healthy_and_said_first() -> None:
+    line = "kube-scheduler (/p/kube-scheduler.log) ended with exit code 1: no such flag; started again after 8 s"
+    found = replace(_status(Pod=[_pod("traefik-system", "traefik-1", ready=False)]), failing=(line,))
+    assert not replace(_status(), failing=(line,)).healthy
+    assert found.waiting()[0] == line
+    assert f"Waiting for:\n  {line}" in _text(page(found))
+
+
 def test_a_suspended_object_keeps_what_it_was() -> None:
     held = _flux("Kustomization", "apps", "True", "Applied", spec={"suspend": True})
     held["metadata"]["generation"] = 2

@@ -10,7 +10,10 @@ from nerv.tasks import Supervisor
 
 
 async def test_a_failing_task_is_logged_and_started_again(caplog: pytest.LogCaptureFixture) -> None:
-    supervisor = Supervisor(first_back_off=0.0)
+    failed: list[tuple[str, float]] = []
+    supervisor = Supervisor(
+        first_back_off=0.01, last_back_off=5.0, on_failure=lambda name, delay: failed.append((name, delay))
+    )
     done = asyncio.Event()
     tries = 0
 
@@ -26,6 +29,7 @@ async def test_a_failing_task_is_logged_and_started_again(caplog: pytest.LogCapt
         await asyncio.wait_for(done.wait(), 5)
     await supervisor.stop()
     assert tries == 3
+    assert failed == [("worker", 0.01), ("worker", 0.02)]
     assert "task worker failed" in caplog.text
 
 

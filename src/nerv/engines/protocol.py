@@ -52,6 +52,8 @@ class EngineConfig:
     """HTTP CONNECT over a unix socket: where URLs of webhooks lead, inside the cluster or out of it"""
     dial_outside: Dial
     """the same for an API server in this process"""
+    on_failing: Callable[[tuple[str, ...]], None] = lambda lines: None
+    """told what provides the API and does not keep running, one line each, whenever that changes; does not raise"""
     admission: Mapping[str, Any] = field(default_factory=dict)
     """AdmissionConfiguration, the same that API servers of real machines are given; empty: Kubernetes' own"""
 

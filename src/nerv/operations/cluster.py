@@ -32,7 +32,19 @@ from nerv.network.services import ServiceTable
 from nerv.node.agent import NodeAgent
 from nerv.node.context import NodeConfig, NodeContext
 from nerv.node.programs import Programs
-from nerv.operations import authority, bootstrap, engines, images, keys, memory, networking, offline, pki, ports
+from nerv.operations import (
+    authority,
+    bootstrap,
+    engines,
+    failing,
+    images,
+    keys,
+    memory,
+    networking,
+    offline,
+    pki,
+    ports,
+)
 from nerv.operations import folder as folders
 from nerv.operations import plan as plans
 from nerv.operations.dashboards import Dashboards
@@ -76,6 +88,7 @@ class Cluster:
         self._options = options
         self._driver = driver
         self._network_lines: tuple[str, ...] = ()
+        self._failing: tuple[str, ...] = ()
         self._mirror: Mirror | None = None
         self._outlets: Outlets | None = None
         self._tasks = Supervisor()
@@ -126,7 +139,8 @@ class Cluster:
     def status(self) -> Status:
         """The status now; only after `changed`."""
         assert self._watch is not None
-        return replace(self._watch.status(), network=self._network_lines, offline=offline.lines(self._refused()))
+        refused = offline.lines(self._refused())
+        return replace(self._watch.status(), network=self._network_lines, offline=refused, failing=self._failing)
 
     async def ready(self) -> bool:
         """Write what users need to reach a healthy platform. False while anything that was begun is not done.
@@ -236,6 +250,7 @@ class Cluster:
 
     async def _start_engine(self, identity: pki.Pki, network: Network, port: HeldPort) -> Endpoint:
         state = self.folder.state
+        failing.forget(self.folder)
         endpoint = await self._engine.start(
             EngineConfig(
                 state=folders.private_folder(state / "data" / self._engine.name),
@@ -255,11 +270,21 @@ class Cluster:
                 outside_socket=self._outside_socket,
                 dial_outside=self._dial_outside,
                 admission=policies.ADMISSION,
+                on_failing=self._tell_failing,
             )
         )
         text = kubeconfig.inline(endpoint.url, identity.ca.certificate, identity.admin, cluster=self._plan.name)
         folders.write_private(self.folder.kubeconfig, text)
         return endpoint
+
+    def _tell_failing(self, lines: tuple[str, ...]) -> None:
+        self._failing = lines
+        if self._watch:
+            self._watch.touch()
+        try:
+            failing.write(self.folder, lines)
+        except (OSError, NervError) as error:
+            _log.warning("%s was not written: %s", self.folder.failing, error)
 
     async def _start_mirror(
         self,

@@ -83,6 +83,11 @@ class PlatformFolder:
         return self.state / "refused.json"
 
     @property
+    def failing(self) -> Path:
+        """What of the control plane does not keep running."""
+        return self.state / "failing.json"
+
+    @property
     def log(self) -> Path:
         return self.state / "logs" / "nerv.log"
 

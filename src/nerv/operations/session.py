@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from nerv.kube.client import Client
 from nerv.kube.tls import TlsTransport
-from nerv.operations import collect, engines, networking, offline
+from nerv.operations import collect, engines, failing, networking, offline
 from nerv.operations.collect import Published
 from nerv.operations.status import Status
 from nerv.operations.target import Target
@@ -40,6 +40,7 @@ async def status_by(client: Client, target: Target) -> Status:
         found,
         network=record.lines() if record else (),
         offline=offline.read(target.folder),
+        failing=failing.read(target.folder),
         programs=engines.programs(target.engine),
     )
 

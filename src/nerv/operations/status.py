@@ -182,6 +182,8 @@ class Status:
     """what users should know of the network's driver on this machine: which, why, its gaps"""
     offline: tuple[str, ...] = ()
     """hosts that were refused because the platform runs offline, one line each"""
+    failing: tuple[str, ...] = ()
+    """programs of the control plane that do not keep running, one line each"""
     refused: tuple[str, ...] = ()
     """why lists could not be read: what is in them is not known"""
 
@@ -225,10 +227,11 @@ class Status:
 
     @property
     def healthy(self) -> bool:
-        """Something is reconciled, every Flux object is Ready, every pod and node too."""
+        """Something is reconciled, every Flux object is Ready, every pod and node too; the control plane runs."""
         return (
             bool(self.kustomizations)
             and not self.refused
+            and not self.failing
             and all(item.ready == "True" or item.suspended for item in self.flux_objects)
             and bool(self.pods)
             and all(pod.ready for pod in (*self.pods, *self.console_pods))
@@ -240,7 +243,7 @@ class Status:
         """A cluster that runs, and in which nothing is reconciled yet."""
         pods = (*self.pods, *self.console_pods)
         fine = all(pod.ready for pod in pods) and all(ready for _, ready in self.nodes)
-        return not self.kustomizations and bool(pods) and bool(self.nodes) and fine
+        return not self.kustomizations and not self.failing and bool(pods) and bool(self.nodes) and fine
 
     def waiting(self) -> tuple[str, ...]:
         """What is not ready and why, one line each."""
@@ -256,7 +259,7 @@ class Status:
         ]
         nodes = [f"Node {name}: not ready" for name, ready in self.nodes if not ready]
         first = [] if self.kustomizations or self.refused else [self._nothing()]
-        return tuple(first + nodes + flux + pods)
+        return (*self.failing, *first, *nodes, *flux, *pods)
 
     def _nothing(self) -> str:
         return "Flux is not installed" if "Kustomization" in self.missing else "no Kustomization is there yet"

@@ -33,6 +33,10 @@ class StatusWatch:
 
     def _tell(self, old: Object | None, new: Object | None) -> None:
         self.version += 1
+        self.touch()
+
+    def touch(self) -> None:
+        """Something else that the status tells has changed."""
         self._changed.set()
 
     async def next(self) -> None:

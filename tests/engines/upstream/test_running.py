@@ -246,6 +246,26 @@ async def test_a_program_that_cannot_start_is_named_with_what_it_said(tmp_path: 
     await children.stop()
 
 
+async def test_what_keeps_ending_is_told_until_it_runs_steadily(tmp_path: Path) -> None:
+    told: list[tuple[str, ...]] = []
+    children = Children(lambda: told.append(children.failing), steady=0.5)
+    ready, log = tmp_path / "ready", tmp_path / "logs" / "part.log"
+    code = f"import os, sys, time\nos.path.exists({str(ready)!r}) or sys.exit('no configuration')\ntime.sleep(600)"
+    children.start(Program("part", _python(code), log, {}))
+    children.start(Program("sound", _python("import time; time.sleep(600)"), tmp_path / "sound.log", {}))
+    await eventually(lambda: len(told) == 2, "the second end")
+    said = f"part ({log}) ended with exit code 1: no configuration; started again after"
+    assert told == [(f"{said} 0.25 s",), (f"{said} 0.5 s",)]
+    assert children.failing == told[-1]
+
+    ready.touch()
+    await eventually(lambda: told[-1] == (), "it to be forgotten")
+    os.kill(await _pid(children, "part"), signal.SIGKILL)
+    await eventually(lambda: told[-1] != (), "the next end")
+    assert told[-1][0].startswith(f"part ({log}) was ended by SIGKILL: ")
+    await children.stop()
+
+
 async def test_a_program_that_the_kernel_refuses_is_named_with_the_reason(tmp_path: Path) -> None:
     children = Children()
     program = tmp_path / "foreign"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,8 @@ _log = logging.getLogger(__name__)
 _FIRST_BACK_OFF, _LAST_BACK_OFF = 0.25, 10.0
 _LARGEST_LOG = 16 << 20
 _FATAL_EXITS = 3
+_STEADY = 10.0
+"""Seconds that a program runs until its earlier ends are forgotten."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,22 @@ class Program:
 
 
 class Children:
-    """Running programs by name. One that ends is started again, later each time; all die with this process."""
+    """Running programs by name. One that ends is started again, later each time; all die with this process.
 
-    def __init__(self) -> None:
-        self._supervisor = Supervisor(first_back_off=_FIRST_BACK_OFF, last_back_off=_LAST_BACK_OFF)
+    `on_change` is called when `failing` has changed.
+    """
+
+    def __init__(self, on_change: Callable[[], None] = lambda: None, *, steady: float = _STEADY) -> None:
+        self._supervisor = Supervisor(
+            first_back_off=_FIRST_BACK_OFF, last_back_off=_LAST_BACK_OFF, on_failure=self._failed
+        )
+        self._on_change = on_change
+        self._steady = steady
         self._programs: list[Program] = []
         self._exits: dict[str, int] = {}
         self._refusals: dict[str, str] = {}
+        self._endings: dict[str, str] = {}
+        self._failing: dict[str, str] = {}
         self._pids: dict[str, int] = {}
 
     def start(self, program: Program) -> None:
@@ -49,6 +62,11 @@ class Children:
     def pids(self) -> dict[str, int]:
         """Of what runs now."""
         return dict(self._pids)
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """What has ended and does not run steadily again: one line for each, with its last words."""
+        return tuple(self._failing.values())
 
     def check(self) -> None:
         """Raise NervError when one does not come up: it has ended several times, and its log says why."""
@@ -68,21 +86,37 @@ class Children:
         try:
             child = await process.start(program.command, env=program.environment, clean_env=True, log=program.log)
         except NervError as error:
-            self._ended(program)
+            self._ended(program, error.message)
             self._refusals[program.name] = error.message
             raise
         self._refusals.pop(program.name, None)
         self._pids[program.name] = child.pid
+        steady = asyncio.get_running_loop().call_later(self._steady, self._recovered, program.name)
         try:
-            code = await child.wait()
-            self._ended(program)
-            raise NervError(f"{program.name} ended with exit code {code}", f"see {program.log}")
+            how = _how(await child.wait())
+            self._ended(program, f"{how}: {_last_line(program.log)}")
+            raise NervError(f"{program.name} {how}", f"see {program.log}")
         finally:
+            steady.cancel()
             self._pids.pop(program.name, None)
             await child.stop(program.grace)
 
-    def _ended(self, program: Program) -> None:
+    def _ended(self, program: Program, why: str) -> None:
         self._exits[program.name] = self._exits.get(program.name, 0) + 1
+        self._endings[program.name] = f"{program.name} ({program.log}) {why}"
+
+    def _failed(self, name: str, delay: float) -> None:
+        self._failing[name] = f"{self._endings[name]}; started again after {delay:g} s"
+        self._on_change()
+
+    def _recovered(self, name: str) -> None:
+        self._exits.pop(name, None)
+        if self._failing.pop(name, None):
+            self._on_change()
+
+
+def _how(code: int) -> str:
+    return f"ended with exit code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
 
 
 def _rotate(log: Path) -> None:

@@ -40,7 +40,7 @@ class UpstreamEngine(Engine):
 
     def __init__(self, built: Store | None = None) -> None:
         self._store = built or store.default()
-        self._children = Children()
+        self._children = Children(self._tell_failing)
         self._ports: list[HeldPort] = []
         self._bridge: asyncio.Server | None = None
         self._joins: set[asyncio.Future[None]] = set()
@@ -91,6 +91,10 @@ class UpstreamEngine(Engine):
         command = (str(self._store.path(program)), *flags)
         environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._config.state)}
         self._children.start(Program(program, command, log, environment))
+
+    def _tell_failing(self) -> None:
+        if self._config:
+            self._config.on_failing(self._children.failing)
 
     async def _until_ready(self) -> None:
         """Raises NervError when a program does not come up, or with what the API server says it still waits for."""
