@@ -1,12 +1,20 @@
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
+from nerv import certificates
 from nerv.cli import live
 from nerv.cli.status import page, summary
+from nerv.engines.ports import HOST, HeldPort
+from nerv.kube import errors, kubeconfig
+from nerv.operations import failing, session
+from nerv.operations.folder import PlatformFolder
 from nerv.operations.status import Program, Status, platform_name, short_revision
+from nerv.operations.target import Target
 
 
 def _flux(kind: str, name: str, ready: str, message: str = "", **more: Any) -> dict[str, Any]:
@@ -92,6 +100,21 @@ def test_a_control_plane_that_does_not_keep_running_is_not_healthy_and_said_firs
     assert not replace(_status(), failing=(line,)).healthy
     assert found.waiting()[0] == line
     assert f"Waiting for:\n  {line}" in _text(page(found))
+
+
+async def test_an_api_server_that_does_not_keep_running_is_named_where_it_does_not_answer(tmp_path: Path) -> None:
+    ca, port, folder = certificates.create_ca("test"), HeldPort(), PlatformFolder(tmp_path)
+    admin = certificates.issue(ca, "admin", client=True, server=False)
+    file = tmp_path / "kubeconfig"
+    file.write_text(kubeconfig.inline(f"https://{HOST}:{port.number}", ca.certificate, admin, cluster="home"))
+    line = "kube-apiserver (/p/kube-apiserver.log) ended with exit code 1: no such flag; started again after 8 s"
+    failing.write(folder, [line])
+    with pytest.raises(errors.Unreachable) as caught:
+        await session.status(Target(file, folder=folder, engine="upstream"))
+    assert f"{HOST}:{port.number} does not answer: connection refused ({line})" in caught.value.lines()[0]
+    failing.forget(folder)
+    assert failing.read(folder) == ()
+    port.release()
 
 
 def test_a_suspended_object_keeps_what_it_was() -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from nerv.kube import errors
 from nerv.kube.client import Client
 from nerv.kube.tls import TlsTransport
 from nerv.operations import collect, engines, failing, networking, offline
@@ -31,8 +32,14 @@ async def status(target: Target) -> Status:
 
 
 async def status_by(client: Client, target: Target) -> Status:
-    """The status, by a client of the cluster. Raises ApiError."""
-    found = await collect.collect(client, target.engine, published(target), server=target.server)
+    """The status, by a client of the cluster. Raises ApiError; one that says no more than that nobody answers is given
+    what is known of the platform's control plane as its hint."""
+    try:
+        found = await collect.collect(client, target.engine, published(target), server=target.server)
+    except errors.Unreachable as error:
+        if target.folder and target.engine:
+            error.hint = "; ".join(failing.read(target.folder))
+        raise
     if not target.folder or not target.engine:
         return found
     record = networking.read(target.folder)

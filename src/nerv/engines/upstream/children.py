@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 _FIRST_BACK_OFF, _LAST_BACK_OFF = 0.25, 10.0
 _LARGEST_LOG = 16 << 20
 _FATAL_EXITS = 3
-_STEADY = 10.0
+_STEADY = 20.0
 """Seconds that a program runs until its earlier ends are forgotten."""
 
 
