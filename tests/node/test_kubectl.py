@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -125,10 +124,10 @@ async def test_port_forward(world: World) -> None:
     probe = {"readinessProbe": {"tcpSocket": {"port": 80}}}
     await world.create(PODS, pod("web", "web", "--listen=:80", "--directory", "/etc", container=probe))
     await world.wait(PODS, "web", is_ready)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    child = await process.start(command(world, "port-forward", "web", f"{port}:80"))
+    child = await process.start(command(world, "port-forward", "web", ":80"), stdout=asyncio.subprocess.PIPE)
+    assert child.handle.stdout is not None
+    said = await asyncio.wait_for(child.handle.stdout.readline(), PATIENCE)  # Forwarding from 127.0.0.1:PORT -> 80
+    port = int(said.split()[2].rpartition(b":")[2])
 
     async def fetched() -> bytes:
         try:

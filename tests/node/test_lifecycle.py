@@ -198,9 +198,12 @@ async def test_deletion_kills_what_does_not_end_in_time(world: World) -> None:
 
 
 async def test_a_liveness_probe_that_fails_restarts_the_container(world: World) -> None:
-    probe = {"exec": {"command": ["test", "!", "-e", "/tmp/sick"]}, "periodSeconds": 1, "failureThreshold": 1}
-    script = "trap 'exit 1' TERM; sleep 0.2; touch /tmp/sick; while true; do sleep 0.05; done"
-    await world.create(PODS, pod("sick", "sh", "-c", script, container={"livenessProbe": probe}))
+    # not in /tmp: without isolation that is the machine's
+    probe = {"exec": {"command": ["sh", "-c", "! test -e /data/sick"]}, "periodSeconds": 1, "failureThreshold": 1}
+    script = "trap 'exit 1' TERM; sleep 0.2; touch /data/sick; while true; do sleep 0.05; done"
+    container = {"livenessProbe": probe, "volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+    volumes = [{"name": "data", "emptyDir": {}}]
+    await world.create(PODS, pod("sick", "sh", "-c", script, container=container, volumes=volumes))
     await world.wait(PODS, "sick", lambda obj: obj["status"].get("containerStatuses", [{}])[0].get("restartCount"))
 
     async def told() -> bool:  # events are written in the background

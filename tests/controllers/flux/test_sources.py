@@ -236,7 +236,8 @@ def ssh_secret(name: str, **values: str) -> Object:
 
 
 @needs.SSH
-async def test_a_repository_over_ssh(tmp_path: Path) -> None:
+async def test_a_repository_over_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # other tests have identities meanwhile
     known_hosts = ssh.known_host("git.example.test", 22, HOST_KEY.public)
     async with world(tmp_path, url=SSH_URL) as flux:
         commit = flux.repository.commit("first", {"a.yaml": "x"})
