@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import gzip
 import hashlib
+import os
 import socket
 import subprocess
 import tarfile
@@ -81,9 +83,7 @@ async def test_the_console_runs_with_nothing_but_what_is_in_the_image(unpacked: 
     (root / "tmp" / "users").write_text("admin:" + bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode() + "\n")
     entry = documents.load_json((unpacked / "manifest.json").read_text())[0]
     configuration = documents.load_json((unpacked / entry["Config"]).read_text())["config"]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     async with running(tmp_path, serving=serving()) as server:
         (root / "tmp" / "kubeconfig").write_text(kubeconfig(server, tmp_path).read_text())
         child = await asyncio.create_subprocess_exec(
@@ -106,6 +106,15 @@ async def test_the_console_runs_with_nothing_but_what_is_in_the_image(unpacked: 
             if child.returncode is None:
                 child.kill()
             await child.communicate()
+
+
+def _free_port() -> int:
+    """Below those that the kernel gives to whoever asks: the console takes it a while later."""
+    for port in range(20000 + os.getpid() % 5000, 32000):
+        with socket.socket() as tried, contextlib.suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 async def _status(session: aiohttp.ClientSession, url: str, child: asyncio.subprocess.Process) -> int:
