@@ -214,6 +214,7 @@ def test_a_browser_sees_the_live_state(home: Home, tmp_path: Path) -> None:
         )
         context = browser.new_context(http_credentials=credentials, viewport={"width": 1360, "height": 1000})
         page = context.new_page()
+        page.set_default_timeout(commands.PATIENCE * 1000)
         page.goto(f"https://flux.nerv.local:{port}/")
         page.get_by_text("apps-config", exact=True).wait_for()
         page.get_by_text("Helm install succeeded").first.wait_for()
