@@ -9,7 +9,7 @@ import typer
 
 from nerv.cli import output
 from nerv.cli.context import Context
-from nerv.operations import upgrading
+from nerv.operations import rendering, upgrading
 
 
 def upgrade(
@@ -35,5 +35,5 @@ def upgrade(
         print(line)
     if dry_run:
         return
-    for path in asyncio.run(upgrading.apply(folder, plan)):
+    for path in asyncio.run(rendering.redefine(folder, plan.text)):
         print(f"wrote {path}")

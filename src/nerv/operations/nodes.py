@@ -44,29 +44,16 @@ class NodeOptions:
 
 async def add(folder: PlatformFolder, entry: Mapping[str, Any]) -> list[str]:
     """Put a node into the definition and render; what was written. Raises NervError, ProblemsError; then nothing is."""
-    before = folder.definition.read_bytes()
-    changed = node_edits.add_node(before.decode(), entry)
-    return await _rewrite(folder, before, changed)
+    text = folder.definition.read_bytes().decode()
+    return await rendering.redefine(folder, node_edits.add_node(text, entry))
 
 
 async def forget(folder: PlatformFolder, names: Sequence[str]) -> list[str]:
     """Take nodes out of the definition and render; what was written."""
-    before = folder.definition.read_bytes()
-    changed = before.decode()
+    text = folder.definition.read_bytes().decode()
     for name in names:
-        changed = node_edits.remove_node(changed, name)
-    return await _rewrite(folder, before, changed)
-
-
-async def _rewrite(folder: PlatformFolder, before: bytes, changed: str) -> list[str]:
-    definition.parse(changed.encode(), folder.definition.name)
-    folder.definition.write_text(changed, encoding="utf-8")
-    try:
-        done = await rendering.render(folder)
-    except NervError:
-        folder.definition.write_bytes(before)
-        raise
-    return sorted({folder.definition.name, *done.written, *done.encrypted, *done.removed})
+        text = node_edits.remove_node(text, name)
+    return await rendering.redefine(folder, text)
 
 
 def check_definition_without(folder: PlatformFolder, names: Sequence[str]) -> None:

@@ -74,6 +74,19 @@ async def render(folder: PlatformFolder, *, force: bool = False) -> Rendered:
     return done
 
 
+async def redefine(folder: PlatformFolder, text: str) -> list[str]:
+    """Write another definition and render; what was written. Raises NervError, ProblemsError; then nothing is."""
+    before = folder.definition.read_bytes()
+    definition.parse(text.encode(), folder.definition.name)
+    folder.definition.write_text(text, encoding="utf-8")
+    try:
+        done = await render(folder)
+    except NervError:
+        folder.definition.write_bytes(before)
+        raise
+    return sorted({folder.definition.name, *done.written, *done.encrypted, *done.removed})
+
+
 async def write(
     folder: PlatformFolder,
     platform: Platform,

@@ -16,7 +16,6 @@ from nerv.components.catalog import Platform
 from nerv.deploy import upgrade
 from nerv.deploy.upgrade import Member
 from nerv.errors import NervError
-from nerv.operations import rendering
 from nerv.operations.folder import PlatformFolder
 from nerv.operations.kubeconfigs import kubeconfig_file, require
 from nerv.operations.session import connect
@@ -180,16 +179,3 @@ async def _running(platform: Platform) -> list[Member]:
         return []
     async with connect(require(platform.name)) as client:
         return await members(client)
-
-
-async def apply(folder: PlatformFolder, made: Plan) -> list[str]:
-    """Write the definition and render; what was written. Raises NervError, ProblemsError; then nothing is."""
-    before = folder.definition.read_bytes()
-    definition.parse(made.text.encode(), folder.definition.name)
-    folder.definition.write_text(made.text, encoding="utf-8")
-    try:
-        done = await rendering.render(folder)
-    except NervError:
-        folder.definition.write_bytes(before)
-        raise
-    return sorted({folder.definition.name, *done.written, *done.encrypted, *done.removed})
