@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import base64
 import json
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,23 +13,15 @@ from typing import Any
 import pytest
 from tests.support import commands
 from tests.support.apiserver import authority
-from tests.support.engines import Machine, engine, serve
-from tests.support.nodes import eventually, needs_namespaces, network, proxy_network
+from tests.support.engines import DRIVERS, Machine, engine, https_program, serve
+from tests.support.nodes import eventually
 
 from nerv.kube.resources import API_SERVICES
-from nerv.node.programs import ProcessProgram, Rewrites
 
 pytestmark = [pytest.mark.timeout(180)]
 GROUP, VERSION = "weather.example.com", "v1"
 NAME = f"{VERSION}.{GROUP}"
-DRIVERS = (pytest.param(network, id="namespaces", marks=needs_namespaces), pytest.param(proxy_network, id="proxy"))
-_PROGRAM = """
-import argparse, http.server, json, ssl
-parser = argparse.ArgumentParser()
-parser.add_argument("--listen")
-parser.add_argument("--certificate")
-parser.add_argument("--key")
-given = parser.parse_args()
+_HANDLER = """
 GROUP, VERSION = "weather.example.com", "v1"
 RESOURCE = {"name": "places", "singularName": "place", "namespaced": False, "kind": "Place", "verbs": ["get", "list"]}
 
@@ -59,13 +50,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-host, _, port = given.listen.rpartition(":")
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(given.certificate, given.key)
-server = http.server.ThreadingHTTPServer((host, int(port)), Handler)
-server.socket = context.wrap_socket(server.socket, server_side=True)
-server.serve_forever()
 """
 
 
@@ -77,7 +61,7 @@ def driver(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture
 async def machine(tmp_path: Path, request: pytest.FixtureRequest, driver: Any) -> AsyncIterator[Machine]:
     """An engine, named by the test, on a network of either driver."""
-    program = ProcessProgram((sys.executable, "-c", _PROGRAM), rewrites=Rewrites((("--listen", ""),)))
+    program = https_program(_HANDLER)
     async with engine(request.param, tmp_path, {"weather": program}, driver) as running:
         yield running
 

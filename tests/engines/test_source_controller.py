@@ -6,7 +6,6 @@ The embedded engine's is held to the same in tests/controllers/flux/test_sources
 from __future__ import annotations
 
 import base64
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,43 +14,27 @@ from typing import Any
 import pytest
 from tests.support import commands
 from tests.support.apiserver import authority
-from tests.support.engines import Machine, engine, serve
-from tests.support.nodes import is_ready, needs_namespaces, network, pod, proxy_network
+from tests.support.engines import DRIVERS, Machine, engine, https_program, serve
+from tests.support.nodes import is_ready, pod
 
 import nerv.components.flux
 from nerv import certificates, documents
 from nerv.kube import objects
 from nerv.kube.objects import Object
 from nerv.kube.resources import CLUSTER_ROLE_BINDINGS, CUSTOM_RESOURCE_DEFINITIONS, PODS, SECRETS
-from nerv.node.programs import ProcessProgram, Rewrites
 from nerv.operations import engines
 from nerv.operations.kinds import HELM_REPOSITORIES
 from nerv.operations.rewrites import REWRITES
 
 pytestmark = [pytest.mark.timeout(180), commands.NEEDS_UPSTREAM]
 IMAGE = "fluxcd/source-controller"
-DRIVERS = (pytest.param(network, id="namespaces", marks=needs_namespaces), pytest.param(proxy_network, id="proxy"))
 _DEFINITIONS = Path(nerv.components.flux.__file__).with_name("crds.yaml")
-_PROGRAM = """
-import argparse, http.server, ssl
-parser = argparse.ArgumentParser()
-parser.add_argument("--listen")
-parser.add_argument("--certificate")
-parser.add_argument("--key")
-given = parser.parse_args()
-
+_HANDLER = """
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"apiVersion: v1\\nentries: {one: [{name: one, version: 1.0.0, urls: [one-1.0.0.tgz]}]}\\n")
-
-host, _, port = given.listen.rpartition(":")
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(given.certificate, given.key)
-server = http.server.ThreadingHTTPServer((host, int(port)), Handler)
-server.socket = context.wrap_socket(server.socket, server_side=True)
-server.serve_forever()
 """
 
 
@@ -63,7 +46,7 @@ async def machine(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
     controller = engines.create(engines.UPSTREAM).programs(ca_file)[IMAGE]
     programs = {
         IMAGE: replace(controller, rewrites=REWRITES[IMAGE]),
-        "charts": ProcessProgram((sys.executable, "-c", _PROGRAM), rewrites=Rewrites((("--listen", ""),))),
+        "charts": https_program(_HANDLER),
     }
     async with engine(engines.UPSTREAM, tmp_path, programs, request.param) as running:
         for definition in documents.load_all(_DEFINITIONS.read_bytes()):

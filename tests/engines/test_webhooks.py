@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import base64
 import json
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from typing import Any
 import pytest
 from tests.support import commands
 from tests.support.apiserver import authority
-from tests.support.engines import Machine, engine
-from tests.support.nodes import eventually, is_ready, needs_namespaces, network, pod, proxy_network
+from tests.support.engines import DRIVERS, Machine, engine, https_program, serve
+from tests.support.nodes import eventually
 from tests.support.webhook_answers import ANSWERS, CALLED, JSON, MUTATING, TEXTS, VALIDATING, base64_of, review
 
 from nerv import certificates
@@ -26,30 +25,14 @@ from nerv.kube import errors
 from nerv.kube.resources import (
     CONFIG_MAPS,
     MUTATING_WEBHOOKS,
-    PODS,
-    SECRETS,
-    SERVICE_ACCOUNTS,
-    SERVICES,
     VALIDATING_WEBHOOKS,
     Resource,
 )
-from nerv.node.programs import ProcessProgram, Rewrites
 
 pytestmark = [pytest.mark.timeout(180)]
 CLUSTER_ADDRESS = "10.43.0.50"
 ENGINES = ("embedded", pytest.param("upstream", marks=commands.NEEDS_UPSTREAM))
-DRIVERS = (
-    pytest.param(network, id="namespaces", marks=needs_namespaces),
-    pytest.param(proxy_network, id="proxy"),
-)
-_PROGRAM = """
-import argparse, http.server, json, ssl
-parser = argparse.ArgumentParser()
-parser.add_argument("--listen")
-parser.add_argument("--certificate")
-parser.add_argument("--key")
-given = parser.parse_args()
-
+_HANDLER = """
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -59,13 +42,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.end_headers()
         self.wfile.write(json.dumps({**review, "request": None, "response": answer}).encode())
-
-host, _, port = given.listen.rpartition(":")
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(given.certificate, given.key)
-server = http.server.ThreadingHTTPServer((host, int(port)), Handler)
-server.socket = context.wrap_socket(server.socket, server_side=True)
-server.serve_forever()
 """
 
 
@@ -112,34 +88,10 @@ def driver(request: pytest.FixtureRequest) -> Any:
 async def machine(
     tmp_path: Path, request: pytest.FixtureRequest, driver: Any, outside: Outside
 ) -> AsyncIterator[Machine]:
-    program = ProcessProgram((sys.executable, "-c", _PROGRAM), rewrites=Rewrites((("--listen", ""),)))
+    program = https_program(_HANDLER)
     named = {("localhost", outside.port)}
     async with engine(request.param, tmp_path, {"hook": program}, driver, named) as running:
         yield running
-
-
-async def _serve(machine: Machine) -> None:
-    """The webhook's pod, and its Service at an address that its certificate names."""
-    world = machine.world
-    pair = certificates.issue(authority(), "hook", names=["hook.default.svc", CLUSTER_ADDRESS])
-    files = {"tls.crt": pair.certificate, "tls.key": pair.key}
-    await world.create(SECRETS, {"metadata": {"name": "hook"}, "type": "kubernetes.io/tls", "stringData": files})
-    await eventually(lambda: world.informers.of(SERVICE_ACCOUNTS).get("default", "default"), "the service account")
-    container = {
-        "ports": [{"containerPort": 8443}],
-        "volumeMounts": [{"name": "tls", "mountPath": "/tls"}],
-        "readinessProbe": {"tcpSocket": {"port": 8443}},
-    }
-    arguments = ("--listen=:8443", "--certificate=/tls/tls.crt", "--key=/tls/tls.key")
-    volumes = [{"name": "tls", "secret": {"secretName": "hook"}}]
-    await world.create(PODS, pod("hook", "hook", *arguments, container=container, volumes=volumes))
-    spec = {
-        "clusterIP": CLUSTER_ADDRESS,
-        "selector": {"app": "hook"},
-        "ports": [{"port": 443, "targetPort": 8443}],
-    }
-    await world.create(SERVICES, {"metadata": {"name": "hook"}, "spec": spec})
-    await world.wait(PODS, "hook", is_ready)
 
 
 async def _register(
@@ -196,7 +148,7 @@ def _denied(name: str, message: str) -> str:
 
 
 async def test_a_server_in_a_pod_is_asked(machine: Machine) -> None:
-    await _serve(machine)
+    await serve(machine, "hook", authority(), CLUSTER_ADDRESS)
     await _register(machine, "service", service={"name": "hook", "namespace": "default", "path": "/check"})
     await _register(machine, "address", url=f"https://{CLUSTER_ADDRESS}/check")
     for name in ("service", "address"):

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from tests.support.nodes import World, eventually, is_ready, pod
+import pytest
+from tests.support.nodes import World, eventually, is_ready, needs_namespaces, network, pod, proxy_network
 
 from nerv import certificates, process
 from nerv.certificates import KeyPair
@@ -31,7 +32,7 @@ from nerv.mirror import Inside
 from nerv.mirror.proxy import Proxy
 from nerv.network.driver import Network
 from nerv.network.services import ServiceTable
-from nerv.node.programs import Programs
+from nerv.node.programs import ProcessProgram, Programs, Rewrites
 from nerv.operations import engines, pki
 from nerv.operations.folder import private_folder
 from nerv.process import Completed
@@ -40,6 +41,23 @@ from nerv.tasks import Supervisor
 _PODS, _SERVICES, _DOMAIN, _API = "10.42.0.0/16", "10.43.0.0/16", "cluster.local", "10.43.0.1"
 _ADMIN = ("system:admin", ("system:masters", "system:authenticated"))
 _KUBECTL = str(Path(sys.executable).parent / "kubectl")
+DRIVERS = (pytest.param(network, id="namespaces", marks=needs_namespaces), pytest.param(proxy_network, id="proxy"))
+_BEFORE = """
+import argparse, http.server, json, ssl
+parser = argparse.ArgumentParser()
+parser.add_argument("--listen")
+parser.add_argument("--certificate")
+parser.add_argument("--key")
+given = parser.parse_args()
+"""
+_AFTER = """
+host, _, port = given.listen.rpartition(":")
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(given.certificate, given.key)
+server = http.server.ThreadingHTTPServer((host, int(port)), Handler)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
 
 
 @dataclass
@@ -121,10 +139,21 @@ async def engine(
         yield Machine(world, file)
 
 
-async def serve(machine: Machine, name: str, ca: KeyPair) -> None:
-    """A pod whose image is `name`, told `--listen`, `--certificate` (of `ca`) and `--key`, and its Service on 443."""
+def https_program(handler: str) -> ProcessProgram:
+    """A server for `serve`: `handler` is the text of its class Handler and of what that needs."""
+    text = "\n".join((_BEFORE, handler, _AFTER))
+    return ProcessProgram((sys.executable, "-c", text), rewrites=Rewrites((("--listen", ""),)))
+
+
+async def serve(machine: Machine, name: str, ca: KeyPair, address: str = "") -> None:
+    """A pod whose image is `name`, told `--listen`, `--certificate` (of `ca`) and `--key`, and its Service on 443.
+
+    With `address` the Service has that one, and the certificate names it too.
+    """
     world = machine.world
-    pair = certificates.issue(ca, name, names=[f"{name}.default.svc", f"{name}.default.svc.{_DOMAIN}"])
+    pair = certificates.issue(
+        ca, name, names=[f"{name}.default.svc", f"{name}.default.svc.{_DOMAIN}", *([address] if address else ())]
+    )
     files = {"tls.crt": pair.certificate, "tls.key": pair.key}
     await world.create(SECRETS, {"metadata": {"name": name}, "type": "kubernetes.io/tls", "stringData": files})
     await eventually(lambda: world.informers.of(SERVICE_ACCOUNTS).get("default", "default"), "the service account")
@@ -137,5 +166,6 @@ async def serve(machine: Machine, name: str, ca: KeyPair) -> None:
     volumes = [{"name": "tls", "secret": {"secretName": name}}]
     await world.create(PODS, pod(name, name, *arguments, container=container, volumes=volumes))
     spec = {"selector": {"app": name}, "ports": [{"port": 443, "targetPort": 8443}]}
+    spec |= {"clusterIP": address} if address else {}
     await world.create(SERVICES, {"metadata": {"name": name}, "spec": spec})
     await world.wait(PODS, name, is_ready)
