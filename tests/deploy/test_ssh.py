@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.machines import Lan, Machine, lan, needs_machines
+from tests.support.machines import Lan, Machine, needs_machines
 
 from nerv.deploy import openssh, ssh, trust
 from nerv.deploy.ssh import Access, Remote, Target
@@ -17,18 +16,6 @@ from nerv.errors import NervError
 
 pytestmark = needs_machines
 TARGET = Target("192.168.1.10")
-
-
-@pytest.fixture(scope="module")
-def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lan]:
-    with lan(tmp_path_factory.mktemp("lan")) as made:
-        made.machine("nerv-1", TARGET.host)
-        yield made
-
-
-@pytest.fixture
-def machine(net: Lan) -> Machine:
-    return net.machines["nerv-1"]
 
 
 def remote(net: Lan, machine: Machine, target: Target = TARGET) -> Remote:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
-from tests.support.machines import Lan, Machine, lan, needs_machines
+from tests.support.machines import Lan, Machine, needs_machines
 
 from nerv.deploy import waiting
 from nerv.deploy.ssh import Access, HostKeyMismatch, Remote, Target
@@ -18,18 +17,6 @@ pytestmark = needs_machines
 TARGET = Target("192.168.1.10")
 SHORT = Patience(boot=1.0, join=1.0, flux=1.0, health=1.0, between=0.05)
 MADE = HostKey("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPH2SsX8lfhbJUfmH/PVHx0i1ZOD3IfXkEm7ig+VjNaZ")
-
-
-@pytest.fixture(scope="module")
-def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lan]:
-    with lan(tmp_path_factory.mktemp("lan")) as made:
-        made.machine("nerv-1", TARGET.host)
-        yield made
-
-
-@pytest.fixture
-def machine(net: Lan) -> Machine:
-    return net.machines["nerv-1"]
 
 
 def key(machine: Machine) -> HostKey:

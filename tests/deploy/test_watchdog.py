@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.machines import PROGRAMS, Lan, Machine, lan, needs_machines
+from tests.support.machines import PROGRAMS, Lan, Machine, needs_machines
 
 from nerv.deploy import anywhere, causes, openssh, watchdog
 from nerv.deploy.anywhere import Install
@@ -18,13 +17,6 @@ from nerv.errors import NervError
 
 TARGET = Target("192.168.1.10")
 SHORT = {"Uploading install SSH keys": 0.5}
-
-
-@pytest.fixture(scope="module")
-def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lan]:
-    with lan(tmp_path_factory.mktemp("lan")) as made:
-        made.machine("nerv-1", TARGET.host)
-        yield made
 
 
 @pytest.fixture
